@@ -1,0 +1,5 @@
+"""Hooks that run beside training."""
+
+from mixssl.engine import hooks
+
+__all__ = ["hooks"]

@@ -1,0 +1,1 @@
+"""Protocols that say what features are worth."""

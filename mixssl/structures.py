@@ -1,0 +1,80 @@
+"""The three records that connect mixers, methods and mix heads: MixedView, Key, Term.
+
+Views are numbered through a training step: the clean views come first (0, 1, ...), then the mixtures in the order the
+mixer returned them. With two clean views the first mixture is view 2.
+
+Shapes: N batch, M rows of a mixture (N, or N/2 for MixCo), C channels, H height, W width.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from torch import Tensor
+
+__all__ = ["GLOBAL", "IMAGE", "LOCAL", "Key", "MixedView", "Term"]
+
+IMAGE = "image"
+"""Region of an embedding that describes the whole image."""
+LOCAL = "local"
+"""Region of an embedding pooled inside a mixture's box."""
+GLOBAL = "global"
+"""Region of an embedding pooled outside a mixture's box."""
+
+
+class MixedView(NamedTuple):
+    """A batch of mixed images and everything needed to say what each row is made of.
+
+    Row i shows ``lam[i]`` of image ``index[i]`` of view ``source`` and ``1 - lam[i]`` of image ``partner[i]`` of view
+    ``partner_view``. A named tuple of tensors, so that it passes through distributed wrappers and the data dict.
+
+    Attributes:
+        images: Mixed pixels, (M, C, H, W), in the dtype and on the device of the clean views; None where a learned
+            mixer leaves the pixels to the model.
+        source: Number of the clean view the own images come from.
+        partner_view: Number of the clean view the partner images come from, usually ``source``.
+        index: Own image of each row, (M,), int64, in [0, N).
+        partner: Image mixed into each row, (M,), int64, in [0, N).
+        lam: Weight of the own image, (M,), float32, in [0, 1]; for boxes recomputed after clipping.
+        mask: The own image's weight per pixel, (M, 1, H, W), in [0, 1], with mean ``lam`` per row; may be an expanded
+            view of less memory. None where a learned mixer has yet to make it.
+        boxes: Pasted region (top, left, bottom, right) in pixels, half-open, (M, 4), int64; None for mixtures without
+            a box.
+    """
+
+    images: Tensor | None
+    source: int
+    partner_view: int
+    index: Tensor
+    partner: Tensor
+    lam: Tensor
+    mask: Tensor | None = None
+    boxes: Tensor | None = None
+
+
+class Key(NamedTuple):
+    """Names one embedding of a step: the view it is computed from and the region it is pooled over."""
+
+    view: int
+    region: str = IMAGE
+
+
+class Term(NamedTuple):
+    """One comparison that enters the loss.
+
+    The method compares the online embedding of ``online`` with the target embedding of ``target``, whose rows are
+    reordered by ``rows``, and adds ``weight`` times the result to the loss called ``name``.
+
+    Attributes:
+        online: Embedding that receives the gradient.
+        target: Embedding it is compared with.
+        rows: Row of the target for each row of the online embedding, (M,), int64; None for the identity.
+        weight: Weight of the comparison: a number, or a tensor (M,) with a weight per row.
+        name: Key in the loss dict; terms of the same name are summed. Must contain "loss" and not be "loss".
+    """
+
+    online: Key
+    target: Key
+    rows: Tensor | None = None
+    weight: Tensor | float = 1.0
+    name: str = "loss_clean"

@@ -1,0 +1,1 @@
+"""Pictures of mixtures, features and runs."""
