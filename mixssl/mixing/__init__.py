@@ -1,0 +1,22 @@
+"""Pixels: two images become one."""
+
+from mixssl.mixing.base import Mixer
+from mixssl.mixing.ops import blend, box_mask, mask_blend, paste
+from mixssl.mixing.sampling import StepRandom, beta, cut_boxes, reverse_partner, uniform
+from mixssl.mixing.unmix import UnMix, global_mixture, region_mixture
+
+__all__ = [
+    "Mixer",
+    "StepRandom",
+    "UnMix",
+    "beta",
+    "blend",
+    "box_mask",
+    "cut_boxes",
+    "global_mixture",
+    "mask_blend",
+    "paste",
+    "region_mixture",
+    "reverse_partner",
+    "uniform",
+]

@@ -1,0 +1,5 @@
+"""The maths of losses, as pure functions."""
+
+from mixssl.models.losses.info_nce import info_nce
+
+__all__ = ["info_nce"]

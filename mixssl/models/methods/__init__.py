@@ -1,0 +1,6 @@
+"""Adapters: one SSL method each, over the template in base.py."""
+
+from mixssl.models.methods.base import MixtureMethod, View
+from mixssl.models.methods.moco import MixMoCo
+
+__all__ = ["MixMoCo", "MixtureMethod", "View"]

@@ -1,0 +1,59 @@
+"""What every mixer is and promises."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from mixssl.structures import MixedView
+
+__all__ = ["Mixer"]
+
+
+class Mixer(ABC):
+    """Turns the clean views of a step into mixtures. Knows pixels and no loss.
+
+    Attributes:
+        layout: How the mixtures relate to the views; a mix head says which layouts it reads. ``"rows"``: every mixture
+            has a row per image.
+        one_lam: Whether all rows of a batch share one λ, which losses that don't decompose over samples need.
+    """
+
+    layout: ClassVar[str] = "rows"
+    one_lam: bool = True
+
+    @abstractmethod
+    def __call__(self, views: Sequence[Tensor], generator: torch.Generator) -> list[MixedView]:
+        """Mixes the views.
+
+        Args:
+            views: Clean views, each (N, C, H, W), N >= 2, normalised, on the device. Never modified.
+            generator: A CPU generator, the same on every rank.
+
+        Returns:
+            The mixtures, numbered on from the clean views in this order.
+
+        Raises:
+            ValueError: If a batch has fewer than two images.
+        """
+
+    def require_pairs(self, views: Sequence[Tensor]) -> None:
+        """Raises a ValueError where an image has nobody to be mixed with."""
+        size = len(views[0])
+        if size < 2:
+            raise ValueError(
+                f"{type(self).__name__} got a batch of {size} and needs at least 2 images per device: "
+                "raise batch_size, or set drop_last=True in train_dataloader"
+            )
+
+    def require_views(self, views: Sequence[Tensor], wanted: Sequence[int]) -> None:
+        """Raises a ValueError where the pipeline gives fewer views than the mixer was told to mix."""
+        if max(wanted) >= len(views):
+            raise ValueError(
+                f"{type(self).__name__} mixes view {max(wanted)} and the pipeline gives {len(views)}: "
+                f"views must lie in [0, {len(views) - 1}], or raise num_views of MultiView"
+            )

@@ -1,0 +1,73 @@
+"""How two batches of images become one. Pure functions: they never touch their inputs.
+
+Shapes: M rows, C channels, H height, W width.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+__all__ = ["blend", "box_mask", "mask_blend", "paste"]
+
+
+def blend(own: Tensor, other: Tensor, lam: Tensor) -> Tensor:
+    """Weighs two batches by a number per row: ``lam * own + (1 - lam) * other`` (mixup).
+
+    Exact at both ends: λ = 1 gives ``own`` and λ = 0 gives ``other``, bit by bit.
+
+    Args:
+        own: (M, C, H, W), floating point.
+        other: Like ``own``.
+        lam: (M,), in [0, 1].
+
+    Returns:
+        A new tensor like ``own``.
+    """
+    return torch.lerp(other, own, lam.to(own.dtype).view(-1, 1, 1, 1))
+
+
+def mask_blend(own: Tensor, other: Tensor, mask: Tensor) -> Tensor:
+    """Weighs two batches by a number per pixel: ``mask * own + (1 - mask) * other``.
+
+    Args:
+        own: (M, C, H, W), floating point.
+        other: Like ``own``.
+        mask: (M, 1, H, W), in [0, 1].
+
+    Returns:
+        A new tensor like ``own``; exact where the mask is 0 or 1.
+    """
+    return torch.lerp(other, own, mask.to(own.dtype))
+
+
+def box_mask(boxes: Tensor, height: int, width: int) -> Tensor:
+    """Turns boxes into masks of the own image: 0 inside the box, 1 outside.
+
+    Args:
+        boxes: (M, 4): top, left, bottom, right in pixels, half-open.
+        height: Of the mask.
+        width: Of the mask.
+
+    Returns:
+        (M, 1, H, W), float32.
+    """
+    top, left, bottom, right = boxes.view(-1, 4, 1, 1).unbind(1)
+    row = torch.arange(height, device=boxes.device).view(1, -1, 1)
+    column = torch.arange(width, device=boxes.device).view(1, 1, -1)
+    inside = (row >= top) & (row < bottom) & (column >= left) & (column < right)
+    return (~inside).unsqueeze(1).float()
+
+
+def paste(own: Tensor, other: Tensor, boxes: Tensor) -> Tensor:
+    """Puts the box of one batch over the same place of another (CutMix).
+
+    Args:
+        own: (M, C, H, W).
+        other: Like ``own``.
+        boxes: (M, 4): top, left, bottom, right in pixels, half-open; an empty box leaves ``own``.
+
+    Returns:
+        A new tensor like ``own``, every pixel an exact copy of one of the two.
+    """
+    return torch.where(box_mask(boxes, *own.shape[-2:]).bool(), own, other)

@@ -1,0 +1,128 @@
+"""What is drawn before anything is mixed: λ, partner, box. Torch generators on the CPU only, the same on every rank.
+
+Drawing on the CPU keeps the device free of synchronisation: the few numbers travel to it once, without being read back.
+"""
+
+from __future__ import annotations
+
+import torch
+from mmengine.dist import broadcast
+from torch import Tensor, nn
+
+__all__ = ["StepRandom", "beta", "cut_boxes", "reverse_partner", "uniform"]
+
+_MASK64 = (1 << 64) - 1
+
+
+def beta(alpha: float, size: int, generator: torch.Generator) -> Tensor:
+    """Draws λ ~ Beta(alpha, alpha).
+
+    Args:
+        alpha: Both parameters of the distribution, > 0; 1 is uniform on [0, 1].
+        size: How many values.
+        generator: A CPU generator.
+
+    Returns:
+        (size,), float64, in [0, 1], on the CPU.
+    """
+    concentration = torch.full((size, 2), alpha, dtype=torch.float64)
+    return torch._sample_dirichlet(concentration, generator=generator)[:, 0]
+
+
+def uniform(size: int, generator: torch.Generator) -> Tensor:
+    """Draws from [0, 1): (size,), float64, on the CPU."""
+    return torch.rand(size, generator=generator, dtype=torch.float64)
+
+
+def reverse_partner(size: int, device: torch.device | str = "cpu") -> Tensor:
+    """Pairs the first image with the last, the second with the last but one, and so on (Un-Mix §3.2).
+
+    The pairing is an involution: ``partner[partner] == arange(size)``.
+
+    Returns:
+        (size,), int64.
+    """
+    return torch.arange(size - 1, -1, -1, device=device)
+
+
+def cut_boxes(lam: Tensor, height: int, width: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Draws one box per λ that covers about ``1 - lam`` of the image (CutMix), centre uniform.
+
+    Both half sides are rounded down, so the box is even-sized before it is clipped to the image and may be empty; λ is
+    recomputed from the clipped box, as in Un-Mix's code.
+
+    Args:
+        lam: Aimed-at weight of the own image, (B,), in [0, 1], on the CPU.
+        height: Of the image, in pixels.
+        width: Of the image, in pixels.
+        generator: A CPU generator.
+
+    Returns:
+        boxes: (B, 4), int64: top, left, bottom, right, half-open.
+        lam: (B,), float64: exact weight left to the own image.
+    """
+    side = (1.0 - lam.double()).clamp_min(0).sqrt()
+    size = torch.tensor([height, width], dtype=torch.float64)
+    half = (side[:, None] * size).long() // 2
+    centre = (torch.rand(len(lam), 2, generator=generator, dtype=torch.float64) * size).long()
+    limit = size.long()
+    low = (centre - half).clamp_min(0)
+    high = torch.minimum(centre + half, limit)
+    area = (high - low).prod(dim=1)
+    return torch.cat([low, high], dim=1), 1.0 - area.double() / (height * width)
+
+
+class StepRandom(nn.Module):
+    """A generator for every training step, a function of (seed, step) alone.
+
+    Any step can be replayed from two numbers, and every rank draws the same. Both are buffers, so a checkpoint carries
+    them and a resumed run goes on with the draws that the interrupted one would have made.
+
+    Args:
+        seed: In [0, 2^63). None takes torch's seed, without advancing it, and shares rank 0's with all ranks.
+    """
+
+    seed: Tensor
+    step: Tensor
+
+    def __init__(self, seed: int | None = None) -> None:
+        super().__init__()
+        if seed is not None and not 0 <= seed < 2**63:
+            raise ValueError(f"seed is {seed}; it must lie in [0, 2^63), or be None for torch's own seed")
+        self.register_buffer("seed", torch.tensor(-1 if seed is None else seed))
+        self.register_buffer("step", torch.tensor(0))
+        # Mirrors of the buffers on the host, read from them once: reading them every step would stall the device.
+        self._seed: int | None = None
+        self._step = 0
+
+    def _load_from_state_dict(self, *args, **kwargs) -> None:  # type: ignore[no-untyped-def]
+        super()._load_from_state_dict(*args, **kwargs)
+        self._seed = None
+
+    def forward(self) -> torch.Generator:
+        """Returns this step's generator, on the CPU, and moves on to the next step."""
+        if self._seed is None:
+            self._settle()
+        assert self._seed is not None
+        generator = torch.Generator().manual_seed(_scramble(self._seed, self._step))
+        self._step += 1
+        self.step += 1
+        return generator
+
+    def _settle(self) -> None:
+        """Reads seed and step from the buffers; a seed not given yet is agreed on by all ranks."""
+        seed = int(self.seed)
+        if seed < 0:
+            shared = torch.tensor(torch.initial_seed() & (2**63 - 1), device=self.seed.device)
+            broadcast(shared, src=0)
+            self.seed.copy_(shared)
+            seed = int(shared)
+        self._seed, self._step = seed, int(self.step)
+
+
+def _scramble(seed: int, step: int) -> int:
+    """Mixes seed and step into 32 well-spread bits (SplitMix64's finaliser), since the generator uses no more."""
+    z = (seed + (step + 1) * 0x9E3779B97F4A7C15) & _MASK64
+    z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & _MASK64
+    z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) & _MASK64
+    return (z ^ (z >> 31)) & 0xFFFFFFFF

@@ -1,0 +1,124 @@
+"""Un-Mix's mixtures: one λ, one kind and one box for the whole batch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from mixssl.mixing.base import Mixer
+from mixssl.mixing.ops import blend, box_mask, paste
+from mixssl.mixing.sampling import beta, cut_boxes, reverse_partner, uniform
+from mixssl.registry import MIXERS
+from mixssl.structures import MixedView
+
+__all__ = ["UnMix"]
+
+
+@MIXERS.register_module()
+class UnMix(Mixer):
+    """Mixes each image with its mirror in the batch, globally (mixup) or in a region (CutMix).
+
+    λ ~ Beta(alpha, alpha) and the kind are drawn once per batch (Un-Mix, Shen et al. 2020, §3.2 and Algorithm 1). A
+    region's λ is recomputed from the clipped box. Unlike the authors' code the reversed batch is not rendered: it holds
+    the same pixels in another order.
+
+    Args:
+        alpha: Of the Beta distribution, > 0 (γ in the paper, which uses 1).
+        p_global: Probability of a global mixture, in [0, 1]; the paper uses 0.5 on small data sets and 0 on ImageNet,
+            while its released ImageNet script runs 0.5.
+        views: Clean views to mix: ``(0,)`` is the paper's single branch, ``(0, 1)`` both, with the same λ, box and
+            partner.
+
+    Raises:
+        ValueError: If an argument lies outside its range.
+    """
+
+    def __init__(self, alpha: float = 1.0, p_global: float = 0.5, views: Sequence[int] = (0,)) -> None:
+        if not alpha > 0:
+            raise ValueError(f"alpha of UnMix is {alpha} and must be > 0; the paper uses 1.0")
+        if not 0 <= p_global <= 1:
+            raise ValueError(
+                f"p_global of UnMix is {p_global} and must lie in [0, 1]: "
+                "0 for regions only, 1 for global mixtures only"
+            )
+        if not views or min(views) < 0 or len(set(views)) != len(views):
+            raise ValueError(
+                f"views of UnMix is {tuple(views)} and must name distinct views from 0 on, like (0,) or (0, 1)"
+            )
+        self.alpha = alpha
+        self.p_global = p_global
+        self.views = tuple(views)
+
+    def __call__(self, views: Sequence[Tensor], generator: torch.Generator) -> list[MixedView]:
+        """Mixes ``self.views`` of the clean views; see :meth:`Mixer.__call__`."""
+        self.require_pairs(views)
+        self.require_views(views, self.views)
+        is_global = bool(uniform(1, generator) < self.p_global)
+        lam = beta(self.alpha, 1, generator)
+        if is_global:
+            return [global_mixture(views[source], source, lam) for source in self.views]
+        height, width = views[self.views[0]].shape[-2:]
+        boxes, lam = cut_boxes(lam, height, width, generator)
+        return [region_mixture(views[source], source, lam, boxes) for source in self.views]
+
+
+def global_mixture(images: Tensor, source: int, lam: Tensor) -> MixedView:
+    """Blends a view with its own reversed batch.
+
+    Args:
+        images: (N, C, H, W).
+        source: Number of the view.
+        lam: (1,) or (N,), in [0, 1]; outside it a ValueError is raised.
+
+    Returns:
+        The mixture, its mask constant over each image.
+    """
+    size, _, height, width = images.shape
+    lam = _weights(lam, size).to(images.device, non_blocking=True)
+    partner = reverse_partner(size, images.device)
+    return MixedView(
+        images=blend(images, images[partner], lam),
+        source=source,
+        partner_view=source,
+        index=torch.arange(size, device=images.device),
+        partner=partner,
+        lam=lam,
+        mask=lam.view(-1, 1, 1, 1).expand(-1, 1, height, width),
+    )
+
+
+def region_mixture(images: Tensor, source: int, lam: Tensor, boxes: Tensor) -> MixedView:
+    """Pastes boxes of the reversed batch into a view.
+
+    Args:
+        images: (N, C, H, W).
+        source: Number of the view.
+        lam: (1,) or (N,): what the boxes leave to the own image, in [0, 1]; outside it a ValueError is raised.
+        boxes: (1, 4) or (N, 4): top, left, bottom, right in pixels, half-open.
+
+    Returns:
+        The mixture, its mask 0 inside the box and 1 outside.
+    """
+    size, _, height, width = images.shape
+    lam = _weights(lam, size).to(images.device, non_blocking=True)
+    boxes = boxes.to(images.device, non_blocking=True).expand(size, 4)
+    partner = reverse_partner(size, images.device)
+    return MixedView(
+        images=paste(images, images[partner], boxes),
+        source=source,
+        partner_view=source,
+        index=torch.arange(size, device=images.device),
+        partner=partner,
+        lam=lam,
+        mask=box_mask(boxes, height, width),
+        boxes=boxes,
+    )
+
+
+def _weights(lam: Tensor, size: int) -> Tensor:
+    """Checks λ while it still is on the CPU and gives it a value per row, in float32."""
+    if not bool(((lam >= 0) & (lam <= 1)).all()):
+        raise ValueError(f"lam is {lam.tolist()} and must lie in [0, 1]")
+    return lam.float().expand(size)

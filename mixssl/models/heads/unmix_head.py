@@ -1,0 +1,75 @@
+"""Un-Mix's label assignment: a mixture belongs to both of its images, by λ."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from mixssl.models.heads.base import MixHead
+from mixssl.registry import MODELS
+from mixssl.structures import Key, MixedView, Term
+
+__all__ = ["UnMixHead"]
+
+
+@MODELS.register_module()
+class UnMixHead(MixHead):
+    """λ·L(m, x1) + (1-λ)·L(flip(m), x1) of Un-Mix (Shen et al. 2020, eq. 5), or L(m0, m1) of its eq. 4.
+
+    The reverse order is had by comparing the mixture with its partners' targets: under batch normalisation the encoder
+    commutes with reordering the batch, so the authors' second forward pass of the reversed mixture gives the same
+    numbers. This also allows a λ per row and any partner.
+
+    Args:
+        pairing: What a mixture of view s is compared with: ``"cross"``, every clean view but s (the paper); ``"all"``,
+            view s too (the authors' CIFAR code); ``"mixed"``, the next mixture, at full weight (the paper's mixing of
+            both branches; the mixer must mix two views with the same λ, box and partner).
+        loss_weight: Factor on the mixture's terms, >= 0.
+
+    Raises:
+        ValueError: If ``pairing`` is none of the three.
+    """
+
+    pairings: ClassVar[tuple[str, ...]] = ("cross", "all", "mixed")
+
+    def __init__(self, pairing: str = "cross", loss_weight: float = 1.0) -> None:
+        super().__init__(loss_weight)
+        if pairing not in self.pairings:
+            raise ValueError(
+                f"pairing of UnMixHead is {pairing!r} and must be one of {', '.join(self.pairings)}"
+            )
+        self.pairing = pairing
+
+    def terms(self, mixtures: Sequence[MixedView], clean: int) -> list[Term]:
+        """See :meth:`MixHead.terms`."""
+        if self.pairing == "mixed":
+            return self._mixed_terms(mixtures, clean)
+        return [
+            term
+            for number, mixture in enumerate(mixtures, start=clean)
+            for target in range(clean)
+            if self.pairing == "all" or target != mixture.source
+            for term in self._ordered_terms(number, target, mixture)
+        ]
+
+    def _ordered_terms(self, number: int, target: int, mixture: MixedView) -> list[Term]:
+        """A mixture in its normal and in its reverse order against one clean view."""
+        lam = mixture.lam
+        online, key = Key(number), Key(target)
+        return [
+            Term(online, key, mixture.index, self.loss_weight * lam, "loss_mix"),
+            Term(online, key, mixture.partner, self.loss_weight * (1 - lam), "loss_mix"),
+        ]
+
+    def _mixed_terms(self, mixtures: Sequence[MixedView], clean: int) -> list[Term]:
+        """Every mixture but the last against its successor: nothing to weigh, both hold the same images."""
+        if len(mixtures) < 2:
+            raise ValueError(
+                f"pairing='mixed' of UnMixHead compares mixtures of two views and got {len(mixtures)}: "
+                "set views=(0, 1) in the mixer"
+            )
+        last = clean + len(mixtures) - 1
+        return [
+            Term(Key(number), Key(number + 1), None, self.loss_weight, "loss_mix")
+            for number in range(clean, last)
+        ]

@@ -1,0 +1,238 @@
+"""The template of a training step that every method adapter fills in."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from itertools import groupby
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from torch import Tensor
+
+from mixssl.mixing import Mixer
+from mixssl.models.heads import MixHead
+from mixssl.models.methods.optimizer_steps import listen
+from mixssl.registry import MODELS
+from mixssl.structures import IMAGE, Key, MixedView, Term
+
+if TYPE_CHECKING:
+    from mmpretrain.models import BaseSelfSupervisor as _Algorithm
+else:
+    _Algorithm = object
+
+__all__ = ["MixtureMethod", "View"]
+
+
+class View(NamedTuple):
+    """A batch that the method is about to encode.
+
+    Attributes:
+        number: Of the view: clean views first, then mixtures.
+        images: (M, C, H, W).
+        regions: Regions whose embeddings the step's terms name.
+        boxes: (M, 4), where a region other than the image is asked for.
+    """
+
+    number: int
+    images: Tensor
+    regions: tuple[str, ...] = (IMAGE,)
+    boxes: Tensor | None = None
+
+
+class MixtureMethod(_Algorithm):
+    """Mixin that lets an mmpretrain algorithm learn from mixtures; put it before the algorithm among the bases.
+
+    ``loss`` is a template. The terms of the clean views and those of the mix head name embeddings; each embedding named
+    is computed exactly once, in this order: clean online views, momentum step, targets, mixtures (each its own batch for
+    batch normalisation). Without a mixer the order and the arithmetic are the parent's, bit by bit.
+
+    The momentum encoder and every bank move once per optimizer step, also under gradient accumulation, where the
+    parent moves them once per forward pass.
+
+    Args:
+        mix_head: Config of a mix head; read only where the data preprocessor has a mixer.
+        **kwargs: Of the mmpretrain algorithm.
+
+    Raises:
+        ValueError: If there is a mixer and no head, or a head that can't read the mixer's mixtures.
+    """
+
+    mix_head: MixHead | None
+
+    def __init__(self, *args: Any, mix_head: dict | None = None, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.mix_head = MODELS.build(mix_head) if mix_head is not None else None
+        self._momentum_due = True
+        self._check_mixture()
+
+    @property
+    def mixer(self) -> Mixer | None:
+        """The data preprocessor's mixer, if it has one."""
+        return getattr(self.data_preprocessor, "mixer", None)
+
+    def _check_mixture(self) -> None:
+        """Raises a ValueError where mixer, head and method don't fit."""
+        if self.mixer is None:
+            return
+        name = type(self.mixer).__name__
+        if self.mix_head is None:
+            raise ValueError(
+                f"the data preprocessor mixes with {name} and the model's mix_head is None: "
+                "set model.mix_head, for instance dict(type='mixssl.UnMixHead')"
+            )
+        self.mix_head.check_mixer(self.mixer)
+
+    def forward(
+        self,
+        inputs: Tensor | list[Tensor],
+        data_samples: list | None = None,
+        mode: str = "tensor",
+        mixtures: Sequence[MixedView] = (),
+    ) -> Any:
+        """As the parent, and in mode "loss" also with the mixtures of the views in ``inputs``."""
+        if mode == "loss":
+            return self.loss(inputs, data_samples, mixtures=mixtures)
+        return super().forward(inputs, data_samples, mode)
+
+    def loss(
+        self,
+        inputs: list[Tensor],
+        data_samples: list | None = None,
+        mixtures: Sequence[MixedView] = (),
+        **kwargs: Any,
+    ) -> dict[str, Tensor]:
+        """Runs a training step up to the loss.
+
+        Args:
+            inputs: Clean views, each (N, C, H, W).
+            data_samples: Not read.
+            mixtures: Of the clean views, in the order of their numbers.
+            **kwargs: Not read; taken because the parent takes them.
+
+        Returns:
+            Scalars by name: ``loss_clean`` and what the mix head names.
+
+        Raises:
+            ValueError: If the batch does not fit the method.
+        """
+        self.check_batch(inputs)
+        clean = len(inputs)
+        terms = self.clean_terms(clean)
+        if mixtures and self.mix_head is not None:
+            terms += self.mix_head.terms(mixtures, clean)
+        views = [*(View(i, x) for i, x in enumerate(inputs)), *_mixture_views(mixtures, clean)]
+
+        named = _by_view(term.online for term in terms)
+        online = self.encode_online(_select(views[:clean], named))
+        if self.training:
+            listen(self)
+            self.step_momentum()
+        targets = self.encode_target(_select(views, _by_view(term.target for term in terms)), online)
+        for view in _select(views[clean:], named):
+            online |= self.encode_online([view])
+        if self.training:
+            self.keep(targets)
+        return self._sum_terms(terms, online, targets)
+
+    def _sum_terms(
+        self, terms: list[Term], online: dict[Key, Tensor], targets: dict[Key, Tensor]
+    ) -> dict[str, Tensor]:
+        """Compares what the terms name and sums by name; terms of one online embedding are handed over together."""
+        losses: dict[str, Tensor] = {}
+        for key, same in groupby(sorted(terms, key=lambda term: term.online), key=lambda term: term.online):
+            group = list(same)
+            rows = [_take(targets[term.target], term.rows) for term in group]
+            for term, value in zip(group, self.pair_losses(online[key], rows, group), strict=True):
+                weighed = _weigh(value, term.weight)
+                losses[term.name] = losses[term.name] + weighed if term.name in losses else weighed
+        return losses
+
+    # -- what an adapter fills in ---------------------------------------------------------------------------------
+
+    def check_batch(self, inputs: list[Tensor]) -> None:
+        """Raises a ValueError where the views can't be trained on; called before anything is computed."""
+        if not isinstance(inputs, list) or len(inputs) < 2:
+            found = f"{len(inputs)} view" if isinstance(inputs, list) else type(inputs).__name__
+            raise ValueError(
+                f"{type(self).__name__} got {found} and needs a list of at least 2 views: "
+                "use MultiView(num_views=2) and default_collate"
+            )
+        if self.training and len(inputs[0]) < 2:
+            raise ValueError(
+                f"{type(self).__name__} got a batch of {len(inputs[0])} and needs at least 2 images per device: "
+                "raise batch_size, or set drop_last=True in train_dataloader"
+            )
+
+    @abstractmethod
+    def clean_terms(self, clean: int) -> list[Term]:
+        """The parent's comparisons of the clean views."""
+
+    @abstractmethod
+    def encode_online(self, views: list[View]) -> dict[Key, Tensor]:
+        """Encodes views with gradient."""
+
+    def step_momentum(self) -> None:
+        """Moves the momentum encoder if the optimizer has stepped since; the only place where it moves."""
+        if self._momentum_due:
+            self.update_momentum()
+            self._momentum_due = False
+
+    def update_momentum(self) -> None:
+        """Moves the momentum encoder towards the online one. Nothing to do for methods without."""
+
+    @abstractmethod
+    def encode_target(self, views: list[View], online: dict[Key, Tensor]) -> dict[Key, Tensor]:
+        """Encodes what the online embeddings are compared with."""
+
+    @abstractmethod
+    def pair_losses(self, online: Tensor, targets: list[Tensor], terms: list[Term]) -> list[Tensor]:
+        """Compares one online embedding with each of several targets.
+
+        Returns:
+            A value per term: (M,), a loss per row, or a scalar where the loss does not decompose over rows.
+        """
+
+    def keep(self, targets: dict[Key, Tensor]) -> None:
+        """Sets aside what goes into banks at the next optimizer step. Nothing to do for methods without."""
+
+    def commit(self) -> None:
+        """Writes what was set aside into the banks; the only place where they are written."""
+
+    def after_optimizer_step(self) -> None:
+        """Called by itself after each step of the optimizer; call it by hand only where no torch optimizer runs."""
+        self.commit()
+        self._momentum_due = True
+
+
+def _mixture_views(mixtures: Sequence[MixedView], clean: int) -> list[View]:
+    """Numbers the mixtures on from the clean views."""
+    return [
+        View(number, mixture.images, boxes=mixture.boxes)
+        for number, mixture in enumerate(mixtures, start=clean)
+        if mixture.images is not None
+    ]
+
+
+def _by_view(keys: Any) -> dict[int, tuple[str, ...]]:
+    """Regions wanted of each view, sorted."""
+    wanted: dict[int, set[str]] = {}
+    for key in keys:
+        wanted.setdefault(key.view, set()).add(key.region)
+    return {view: tuple(sorted(regions)) for view, regions in wanted.items()}
+
+
+def _select(views: Sequence[View], wanted: dict[int, tuple[str, ...]]) -> list[View]:
+    """The views that are wanted, each with the regions that are wanted of it."""
+    return [view._replace(regions=wanted[view.number]) for view in views if view.number in wanted]
+
+
+def _take(target: Tensor, rows: Tensor | None) -> Tensor:
+    """A target's rows in the order of the online embedding's."""
+    return target if rows is None else target[rows]
+
+
+def _weigh(value: Tensor, weight: Tensor | float) -> Tensor:
+    """Mean of a loss under a weight per row, or a scalar loss under the one weight that all rows share."""
+    if isinstance(weight, Tensor):
+        return (value * weight).mean() if value.ndim else value * weight[0]
+    return value.mean() * weight if weight != 1.0 else value.mean()
