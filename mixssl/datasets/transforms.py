@@ -1,0 +1,49 @@
+"""Per-image transforms that mmpretrain and torchvision lack."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from mmcv.transforms import BaseTransform
+
+from mixssl.registry import TRANSFORMS
+
+__all__ = ["GaussianNoise"]
+
+
+@TRANSFORMS.register_module()
+class GaussianNoise(BaseTransform):
+    """Add independent Gaussian noise to every pixel and channel, clipped to [0, 255].
+
+    torchvision has it for float tensors only (v2), in another range. Draws from torch's generator of the process it runs
+    in, as torchvision's transforms do: the one that a data loader seeds in each worker.
+
+    Args:
+        std: Standard deviation in the units of the pixels, 0 to 255; a pair (low, high) draws one per image.
+
+    Raises:
+        ValueError: A negative or an inverted std.
+    """
+
+    def __init__(self, std: float | tuple[float, float]) -> None:
+        low, high = std if isinstance(std, (tuple, list)) else (std, std)
+        if not 0 <= low <= high:
+            raise ValueError(
+                f"GaussianNoise: std is {std}; give a number >= 0, or a pair (low, high)."
+            )
+        self.low = float(low)
+        self.high = float(high)
+
+    def transform(self, results: dict[str, Any]) -> dict[str, Any]:
+        """Replace ``img`` (H, W, C), uint8, by a noisy copy."""
+        image = results["img"]
+        std = self.low + (self.high - self.low) * torch.rand(()).numpy()
+        noise = torch.randn(image.shape).numpy()
+        noisy = np.rint(image + std * noise)
+        results["img"] = np.clip(noisy, 0, 255).astype(np.uint8)
+        return results
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(std=({self.low}, {self.high}))"
