@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import mmcv
 import numpy as np
@@ -37,7 +37,7 @@ class Digits(BaseDataset):
         ValueError: An unknown split, or a size below 8.
     """
 
-    METAINFO = {"classes": tuple(str(digit) for digit in range(10))}
+    METAINFO: ClassVar[dict[str, Any]] = {"classes": tuple(str(digit) for digit in range(10))}
 
     def __init__(self, split: str = "train", size: int = 16, **kwargs: Any) -> None:
         if split not in ("train", "test"):
