@@ -1,0 +1,1 @@
+"""What several tests need; importable as ``support`` (pytest's pythonpath is tests/)."""

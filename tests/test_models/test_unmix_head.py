@@ -1,0 +1,58 @@
+"""Labels that UnMixHead assigns, and what it refuses."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import pytest
+import torch
+from support.tiny import build, moco, views
+
+from mixssl.mixing import Mixer, UnMix, global_mixture
+from mixssl.models.heads import UnMixHead
+from mixssl.structures import Key
+
+
+def test_cross_pairs_with_the_other_view_in_both_orders() -> None:
+    mixed = global_mixture(views(4)[0], 0, torch.tensor([0.25]))
+    normal, reverse = UnMixHead().terms([mixed], 2)
+    assert (normal.online, normal.target, normal.name) == (Key(2), Key(1), "loss_mix")
+    assert (reverse.online, reverse.target) == (Key(2), Key(1))
+    assert torch.equal(normal.rows, mixed.index) and torch.equal(reverse.rows, mixed.partner)
+    assert torch.equal(normal.weight, torch.full((4,), 0.25))
+    assert torch.equal(reverse.weight, torch.full((4,), 0.75))
+
+
+def test_all_adds_the_mixtures_own_view() -> None:
+    mixed = global_mixture(views(4)[0], 0, torch.tensor([0.25]))
+    terms = UnMixHead(pairing="all", loss_weight=2.0).terms([mixed], 2)
+    assert [term.target.view for term in terms] == [0, 0, 1, 1]
+    assert [term.weight[0].item() for term in terms] == [0.5, 1.5, 0.5, 1.5]
+
+
+def test_mixed_compares_the_two_mixtures_at_full_weight() -> None:
+    x = views(4)
+    mixtures = UnMix(views=(0, 1))(x, torch.Generator().manual_seed(0))
+    (term,) = UnMixHead(pairing="mixed").terms(mixtures, 2)
+    assert (term.online, term.target, term.rows, term.weight) == (Key(2), Key(3), None, 1.0)
+    with pytest.raises(ValueError, match=r"set views=\(0, 1\) in the mixer"):
+        UnMixHead(pairing="mixed").terms(mixtures[:1], 2)
+
+
+def test_arguments_out_of_range_are_refused() -> None:
+    with pytest.raises(ValueError, match="pairing of UnMixHead is 'own' and must be one of cross, all, mixed"):
+        UnMixHead(pairing="own")
+    with pytest.raises(ValueError, match="loss_weight of UnMixHead is -1"):
+        UnMixHead(loss_weight=-1)
+
+
+class _Quarters(UnMix):
+    layout: ClassVar[str] = "quarters"
+
+
+def test_a_mixer_the_head_cant_read_is_refused() -> None:
+    assert issubclass(_Quarters, Mixer)
+    with pytest.raises(ValueError, match="UnMixHead reads mixtures laid out as rows, and _Quarters makes them as quar"):
+        build(moco(data_preprocessor={"type": "mixssl.InstanceMixDataPreprocessor", "mixer": _Quarters()}) | {
+            "mix_head": {"type": "mixssl.UnMixHead"}
+        })
