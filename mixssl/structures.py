@@ -1,4 +1,4 @@
-"""The three records that connect mixers, methods and mix heads: MixedView, Key, Term.
+"""The records that connect mixers, methods and mix heads: MixedView, Key, Term, SoftTerm.
 
 Views are numbered through a training step: the clean views come first (0, 1, ...), then the mixtures in the order the
 mixer returned them. With two clean views the first mixture is view 2.
@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-__all__ = ["GLOBAL", "IMAGE", "LOCAL", "Key", "MixedView", "Term"]
+__all__ = ["GLOBAL", "IMAGE", "LOCAL", "Key", "MixedView", "SoftTerm", "Term"]
 
 IMAGE = "image"
 """Region of an embedding that describes the whole image."""
@@ -78,3 +78,25 @@ class Term(NamedTuple):
     rows: Tensor | None = None
     weight: Tensor | float = 1.0
     name: str = "loss_clean"
+
+
+class SoftTerm(NamedTuple):
+    """One comparison with all candidates at once: a soft cross-entropy over a batch of targets and the bank.
+
+    Attributes:
+        online: Embedding that receives the gradient, M rows.
+        target: Embedding whose N rows, with the method's bank, are the candidates.
+        positives: Rows of the target that each row of the online embedding belongs to, (M, P), int64, in [0, N).
+        shares: How much it belongs to each, (M, P), summing to 1 over P.
+        temperature: Of the softmax, > 0; None for the method's own.
+        weight: Weight of the comparison.
+        name: Key in the loss dict; as in :class:`Term`.
+    """
+
+    online: Key
+    target: Key
+    positives: Tensor
+    shares: Tensor
+    temperature: float | None = None
+    weight: float = 1.0
+    name: str = "loss_mix"

@@ -9,7 +9,7 @@ from typing import ClassVar
 from mmengine.model import BaseModule
 
 from mixssl.mixing import Mixer
-from mixssl.structures import MixedView, Term
+from mixssl.structures import MixedView, SoftTerm, Term
 
 __all__ = ["MixHead"]
 
@@ -19,12 +19,14 @@ class MixHead(BaseModule, ABC):
 
     Attributes:
         layouts: Layouts of mixtures this head can read; see :class:`~mixssl.mixing.Mixer`.
+        needs: What a method must offer for this head's terms; see :class:`~mixssl.models.methods.MixtureMethod`.
 
     Args:
         loss_weight: Factor on all of the head's terms, >= 0.
     """
 
     layouts: ClassVar[tuple[str, ...]] = ("rows",)
+    needs: ClassVar[frozenset[str]] = frozenset()
 
     def __init__(self, loss_weight: float = 1.0) -> None:
         super().__init__()
@@ -33,7 +35,7 @@ class MixHead(BaseModule, ABC):
         self.loss_weight = loss_weight
 
     @abstractmethod
-    def terms(self, mixtures: Sequence[MixedView], clean: int) -> list[Term]:
+    def terms(self, mixtures: Sequence[MixedView], clean: int) -> Sequence[Term | SoftTerm]:
         """Assigns labels to mixtures.
 
         Args:

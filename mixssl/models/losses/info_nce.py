@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-__all__ = ["info_nce"]
+__all__ = ["info_nce", "soft_info_nce"]
 
 
 def info_nce(positive: Tensor, negatives_lse: Tensor) -> Tensor:
@@ -24,3 +27,23 @@ def info_nce(positive: Tensor, negatives_lse: Tensor) -> Tensor:
         The loss of each row, (M,), >= 0.
     """
     return F.softplus(negatives_lse - positive)
+
+
+def soft_info_nce(blocks: Sequence[Tensor], positives: Tensor, shares: Tensor) -> Tensor:
+    r"""Soft cross-entropy over candidates that lie in several blocks.
+
+    .. math:: -\sum_p w_{ip} \log \frac{e^{s_{i,p}}}{\sum_j e^{s_{ij}}}
+
+    (MixCo, Kim et al. 2020, eq. 3). The blocks are never joined, which would copy the larger one. The authors' code
+    takes the logarithm of a softmax, which underflows at their temperature of 0.05; this does not.
+
+    Args:
+        blocks: Logits divided by the temperature, each (M, n_b), float32; the positives lie in the first.
+        positives: Columns of the first block, (M, P), int64.
+        shares: Weight of each positive, (M, P), summing to 1 over P.
+
+    Returns:
+        The loss of each row, (M,).
+    """
+    total = torch.stack([block.logsumexp(dim=1) for block in blocks], dim=1).logsumexp(dim=1)
+    return -(shares * (blocks[0].gather(1, positives) - total[:, None])).sum(dim=1)

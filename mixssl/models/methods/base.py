@@ -5,15 +5,17 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Sequence
 from itertools import groupby
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
+import torch
 from torch import Tensor
 
 from mixssl.mixing import Mixer
 from mixssl.models.heads import MixHead
+from mixssl.models.losses import soft_info_nce
 from mixssl.models.methods.optimizer_steps import listen
 from mixssl.registry import MODELS
-from mixssl.structures import IMAGE, Key, MixedView, Term
+from mixssl.structures import IMAGE, Key, MixedView, SoftTerm, Term
 
 if TYPE_CHECKING:
     from mmpretrain.models import BaseSelfSupervisor as _Algorithm
@@ -49,18 +51,32 @@ class MixtureMethod(_Algorithm):
     The momentum encoder and every bank move once per optimizer step, also under gradient accumulation, where the
     parent moves them once per forward pass.
 
+    Attributes:
+        offers: What mixtures may ask of the method: ``"rows"``, its loss is a mean over rows, so that each may have its
+            own λ; ``"candidates"``, it tells an embedding apart from others, so that soft targets make sense;
+            ``"regions"``, it can pool embeddings over regions.
+        targets_are_online: Whether targets come from the online encoder too: then whatever is named only as a target is
+            encoded online as well, and ``encode_target`` is called last, with all online embeddings at hand.
+
     Args:
         mix_head: Config of a mix head; read only where the data preprocessor has a mixer.
+        joint_bn: Whether mixtures share the batch of view 0 for batch normalisation, as in MixCo's code; otherwise each
+            mixture is a batch of its own, as in Un-Mix's.
         **kwargs: Of the mmpretrain algorithm.
 
     Raises:
         ValueError: If there is a mixer and no head, or a head that can't read the mixer's mixtures.
     """
 
+    offers: ClassVar[frozenset[str]] = frozenset({"rows"})
+    targets_are_online: ClassVar[bool] = False
     mix_head: MixHead | None
 
-    def __init__(self, *args: Any, mix_head: dict | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self, *args: Any, mix_head: dict | None = None, joint_bn: bool = False, **kwargs: Any
+    ) -> None:
         super().__init__(*args, **kwargs)
+        self.joint_bn = joint_bn
         self.mix_head = MODELS.build(mix_head) if mix_head is not None else None
         self._momentum_due = True
         self._check_mixture()
@@ -81,6 +97,18 @@ class MixtureMethod(_Algorithm):
                 "set model.mix_head, for instance dict(type='mixssl.UnMixHead')"
             )
         self.mix_head.check_mixer(self.mixer)
+        method = type(self).__name__
+        missing = sorted(self.mix_head.needs - self.offers)
+        if missing:
+            raise ValueError(
+                f"{type(self.mix_head).__name__} needs a method with {', '.join(missing)} and {method} offers "
+                f"{', '.join(sorted(self.offers)) or 'nothing'}: choose another head or another method"
+            )
+        if not self.mixer.one_lam and "rows" not in self.offers:
+            raise ValueError(
+                f"{name} draws a λ per image and the loss of {method} does not decompose over images: "
+                "choose a mixer with one λ per batch, like mixssl.UnMix"
+            )
 
     def forward(
         self,
@@ -117,34 +145,62 @@ class MixtureMethod(_Algorithm):
         """
         self.check_batch(inputs)
         clean = len(inputs)
-        terms = self.clean_terms(clean)
+        terms: list[Term | SoftTerm] = [*self.clean_terms(clean)]
         if mixtures and self.mix_head is not None:
             terms += self.mix_head.terms(mixtures, clean)
         views = [*(View(i, x) for i, x in enumerate(inputs)), *_mixture_views(mixtures, clean)]
 
-        named = _by_view(term.online for term in terms)
-        online = self.encode_online(_select(views[:clean], named))
+        aims = _by_view(term.target for term in terms)
+        shared = [term.target for term in terms] if self.targets_are_online else []
+        named = _by_view([*(term.online for term in terms), *shared])
+        first, mixed = _select(views[:clean], named), _select(views[clean:], named)
+        joined, apart = (mixed, []) if self.joint_bn else ([], mixed)
+
+        online = self._encode_joined(first, joined) if joined else self.encode_online(first)
         if self.training:
             listen(self)
             self.step_momentum()
-        targets = self.encode_target(_select(views, _by_view(term.target for term in terms)), online)
-        for view in _select(views[clean:], named):
+        targets = {} if self.targets_are_online else self.encode_target(_select(views, aims), online)
+        for view in apart:
             online |= self.encode_online([view])
+        if self.targets_are_online:
+            targets = self.encode_target(_select(views, aims), online)
         if self.training:
             self.keep(targets)
         return self._sum_terms(terms, online, targets)
 
+    def _encode_joined(self, clean: list[View], mixed: list[View]) -> dict[Key, Tensor]:
+        """Encodes the first clean view and the mixtures as one batch for batch normalisation, the rest as ever."""
+        group = [clean[0], *mixed]
+        if len({view.images.shape[1:] for view in group}) > 1 or any(v.regions != (IMAGE,) for v in group):
+            raise ValueError(
+                "joint_bn needs mixtures of view 0's size and no regions: set joint_bn=False on the model"
+            )
+        whole = self.encode_online([View(clean[0].number, torch.cat([view.images for view in group]))])
+        parts = whole[Key(clean[0].number)].split([len(view.images) for view in group])
+        online = {Key(view.number): part for view, part in zip(group, parts, strict=True)}
+        return online | self.encode_online(clean[1:]) if clean[1:] else online
+
     def _sum_terms(
-        self, terms: list[Term], online: dict[Key, Tensor], targets: dict[Key, Tensor]
+        self, terms: Sequence[Term | SoftTerm], online: dict[Key, Tensor], targets: dict[Key, Tensor]
     ) -> dict[str, Tensor]:
         """Compares what the terms name and sums by name; terms of one online embedding are handed over together."""
         losses: dict[str, Tensor] = {}
-        for key, same in groupby(sorted(terms, key=lambda term: term.online), key=lambda term: term.online):
+
+        def add(name: str, value: Tensor) -> None:
+            losses[name] = losses[name] + value if name in losses else value
+
+        plain = [term for term in terms if isinstance(term, Term)]
+        for key, same in groupby(sorted(plain, key=lambda term: term.online), key=lambda term: term.online):
             group = list(same)
             rows = [_take(targets[term.target], term.rows) for term in group]
             for term, value in zip(group, self.pair_losses(online[key], rows, group), strict=True):
-                weighed = _weigh(value, term.weight)
-                losses[term.name] = losses[term.name] + weighed if term.name in losses else weighed
+                add(term.name, _weigh(value, term.weight))
+        for term in terms:
+            if isinstance(term, SoftTerm):
+                blocks = self.candidate_logits(online[term.online], targets[term.target], term.temperature)
+                value = soft_info_nce(blocks, term.positives, term.shares)
+                add(term.name, _weigh(value, term.weight))
         return losses
 
     # -- what an adapter fills in ---------------------------------------------------------------------------------
@@ -191,6 +247,20 @@ class MixtureMethod(_Algorithm):
         Returns:
             A value per term: (M,), a loss per row, or a scalar where the loss does not decompose over rows.
         """
+
+    def candidate_logits(self, online: Tensor, target: Tensor, temperature: float | None) -> list[Tensor]:
+        """Scores an online embedding against everything it could be; only for methods that offer candidates.
+
+        Args:
+            online: (M, D).
+            target: This device's targets, (N, D).
+            temperature: Of the softmax; None for the method's own.
+
+        Returns:
+            Blocks of logits divided by the temperature, each (M, n_b), float32; the first N columns of the first block
+            are this device's targets.
+        """
+        raise TypeError(f"{type(self).__name__} has no candidates to tell an embedding apart from")
 
     def keep(self, targets: dict[Key, Tensor]) -> None:
         """Sets aside what goes into banks at the next optimizer step. Nothing to do for methods without."""

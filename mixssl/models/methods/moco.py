@@ -39,6 +39,8 @@ class MixMoCo(MixtureMethod, MoCo):
         ValueError: In training, if the total batch does not divide ``queue_len``.
     """
 
+    offers = frozenset({"rows", "candidates"})
+
     def __init__(self, *args: Any, symmetric: bool = False, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.symmetric = symmetric
@@ -86,6 +88,12 @@ class MixMoCo(MixtureMethod, MoCo):
             temperature = self.head.temperature
             lse = (negatives / temperature).logsumexp(dim=1)
             return [info_nce(positive / temperature, lse) for positive in positives]
+
+    def candidate_logits(self, online: Tensor, target: Tensor, temperature: float | None) -> list[Tensor]:
+        """Logits of this device's keys and of the queue; no key of another device is among them (MixCo's code)."""
+        with torch.autocast(online.device.type, enabled=False):
+            query = online.float() / (temperature or self.head.temperature)
+            return [query @ target.float().t(), query @ self.queue]
 
     @torch.no_grad()
     def keep(self, targets: dict[Key, Tensor]) -> None:
