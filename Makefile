@@ -1,0 +1,54 @@
+# Everything a newcomer or CI needs: `make help` lists it. Each verb sets up what it needs.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+REQUIREMENTS := requirements/runtime.txt requirements/dev.txt requirements/mmcv.txt
+# More workers or threads than cores only slow the small models of the tests down.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help setup lint format test test-slow demo clean
+
+help: ## list these commands
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+setup: $(STAMP) ## make .venv with the pinned dependencies and mixssl, editable (PYTHON=python3.12 chooses one)
+
+lint: $(STAMP) ## check style, format and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(STAMP) ## put the code into the style that lint wants
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+test: $(STAMP) ## run the test suite
+	$(PYTEST) -m "not slow and not gpu"
+
+test-slow: $(STAMP) ## run the tests that take minutes
+	$(PYTEST) -m "slow and not gpu"
+
+demo: $(STAMP) ## pre-train with and without mixtures on real images, compare, draw
+	$(BIN)/python tools/demo.py
+
+clean: ## remove .venv, caches and build products; keeps work_dirs
+	rm -rf $(VENV) build dist *.egg-info mixssl/.mim .mypy_cache .ruff_cache .pytest_cache
+	find mixssl configs tools tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# mmcv without its dependencies and operators: see requirements/runtime.txt. The operators would take minutes to
+# compile and only detection needs them.
+$(STAMP): $(REQUIREMENTS) setup.py mixssl/utils/versions.py
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 13))' 2>/dev/null || { \
+	  echo "mixssl needs Python 3.10, 3.11 or 3.12, but $(PYTHON) is $$($(PYTHON) --version 2>&1); choose one: make setup PYTHON=python3.12" >&2; \
+	  exit 1; }
+	@test -x $(BIN)/pip || $(PYTHON) -m venv --clear $(VENV)
+	@echo "Installing the pinned dependencies into $(VENV) (about 5 GB, a few minutes)"
+	$(BIN)/pip install -q -r requirements/runtime.txt -r requirements/dev.txt
+	MMCV_WITH_OPS=0 $(BIN)/pip install -q --no-deps -r requirements/mmcv.txt
+	$(BIN)/pip install -q --no-deps --no-build-isolation -e .
+	@$(BIN)/python -c 'import mixssl; print("mixssl", mixssl.__version__, "is installed")'
+	@touch $@

@@ -1,0 +1,90 @@
+"""Metadata of mixssl, and the build step that gives the package its ``.mim`` folder.
+
+``mim`` and mmengine look for configs, tools and the model index in ``<package>/.mim``. A wheel gets copies
+there; an editable installation gets links, so that an edited config is at once the installed one.
+"""
+
+import os
+import runpy
+import shutil
+from pathlib import Path
+
+from setuptools import find_packages, setup
+from setuptools.command.build_py import build_py
+
+ROOT = Path(__file__).resolve().parent
+MIM_CONTENT = ("configs", "tools", "model-index.yml")
+REQUIRED = runpy.run_path(str(ROOT / "mixssl/utils/versions.py"))["REQUIRED"]
+
+
+def replace(target):
+    """Makes room for ``target``: its folder exists, itself does not."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if target.is_symlink() or target.is_file():
+        target.unlink()
+    elif target.is_dir():
+        shutil.rmtree(target)
+
+
+class BuildWithMim(build_py):
+    """Adds ``mixssl/.mim``: links in place when editable, copies in the build folder otherwise."""
+
+    def run(self):
+        super().run()
+        for source, target in self._mim_pairs():
+            replace(target)
+            if self.editable_mode:
+                target.symlink_to(os.path.relpath(source, target.parent))
+            elif source.is_dir():
+                shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
+            else:
+                shutil.copy2(source, target)
+
+    def get_outputs(self, include_bytecode=True):
+        """Lists the copies too, so that installing and uninstalling know them."""
+        outputs = super().get_outputs(include_bytecode)
+        if self.editable_mode:
+            return outputs
+        for source, target in self._mim_pairs():
+            found = [source] if source.is_file() else source.rglob("*")
+            outputs += [
+                str(target / path.relative_to(source))
+                for path in found
+                if path.is_file() and "__pycache__" not in path.parts
+            ]
+        return outputs
+
+    def _mim_pairs(self):
+        parent = ROOT if self.editable_mode else Path(self.build_lib)
+        return [
+            (ROOT / name, parent / "mixssl" / ".mim" / name)
+            for name in MIM_CONTENT
+            if (ROOT / name).exists()
+        ]
+
+
+setup(
+    name="mixssl",
+    version=runpy.run_path(str(ROOT / "mixssl/version.py"))["__version__"],
+    description="Image mixtures for self-supervised visual pre-training in the OpenMMLab stack",
+    long_description=(ROOT / "README.md").read_text() if (ROOT / "README.md").exists() else "",
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    license_files=["LICENSE"],
+    python_requires=">=3.10,<3.13",
+    packages=find_packages(include=["mixssl", "mixssl.*"]),
+    install_requires=[
+        *(f"{package.distributions[0]}{package.bounds}" for package in REQUIRED),
+        "matplotlib>=3.8",
+        "numpy>=1.26",
+        "rich>=13",
+        "scikit-learn>=1.5",
+    ],
+    extras_require={
+        "det": ["onedl-mmdetection>=3.5.1,<3.6", "pycocotools>=2.0.8"],
+        "docs": ["myst-parser>=4", "sphinx>=8"],
+        "test": ["pytest>=8.2", "pytest-xdist>=3.6"],
+    },
+    cmdclass={"build_py": BuildWithMim},
+    zip_safe=False,
+)
