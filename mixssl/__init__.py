@@ -1,5 +1,23 @@
-"""Image mixtures for self-supervised visual pre-training in the OpenMMLab stack."""
+"""Image mixtures for self-supervised visual pre-training in the OpenMMLab stack.
 
+Where things are:
+
+- :mod:`mixssl.structures`: the records that travel, ``MixedView``, ``Key`` and ``Term``.
+- :mod:`mixssl.mixing`: pixels; what turns two images into one.
+- :mod:`mixssl.models`: data preprocessors that mix, methods that compare, mix heads that say what to compare.
+- :mod:`mixssl.datasets`, :mod:`mixssl.evaluation`, :mod:`mixssl.engine`, :mod:`mixssl.visualization`: data sets,
+  k-NN and linear probes, hooks, pictures.
+- :mod:`mixssl.registry`: everything above under the scope ``mixssl``, so that ``type='mixssl.X'`` finds X.
+"""
+
+from mixssl.utils.versions import check_versions
 from mixssl.version import __version__
+
+check_versions()
+
+# Only now: it imports mmengine, whose presence and version have just been checked.
+from mixssl.utils.config_lookup import register_config_lookup  # noqa: E402
+
+register_config_lookup()
 
 __all__ = ["__version__"]
