@@ -1,11 +1,14 @@
 """Pixels: two images become one."""
 
 from mixssl.mixing.base import Mixer
+from mixssl.mixing.local_global import InterCutMix, IntraCutMix, region_boxes, view_mixture
 from mixssl.mixing.ops import blend, box_mask, mask_blend, paste
 from mixssl.mixing.sampling import StepRandom, beta, cut_boxes, reverse_partner, uniform
 from mixssl.mixing.unmix import UnMix, global_mixture, region_mixture
 
 __all__ = [
+    "InterCutMix",
+    "IntraCutMix",
     "Mixer",
     "StepRandom",
     "UnMix",
@@ -16,7 +19,9 @@ __all__ = [
     "global_mixture",
     "mask_blend",
     "paste",
+    "region_boxes",
     "region_mixture",
     "reverse_partner",
     "uniform",
+    "view_mixture",
 ]
