@@ -1,6 +1,7 @@
 """Data sets and transforms that mmpretrain lacks."""
 
+from mixssl.datasets.cifar import CIFAR10, CIFAR100
 from mixssl.datasets.digits import Digits
 from mixssl.datasets.transforms import GaussianNoise
 
-__all__ = ["Digits", "GaussianNoise"]
+__all__ = ["CIFAR10", "CIFAR100", "Digits", "GaussianNoise"]

@@ -17,8 +17,8 @@ __all__ = ["GaussianNoise"]
 class GaussianNoise(BaseTransform):
     """Add independent Gaussian noise to every pixel and channel, clipped to [0, 255].
 
-    torchvision has it for float tensors only (v2), in another range. Draws from torch's generator of the process it runs
-    in, as torchvision's transforms do: the one that a data loader seeds in each worker.
+    torchvision has it for float tensors only (v2), in another range. Draws from torch's generator of the process it
+    runs in, as torchvision's transforms do: the one that a data loader seeds in each worker.
 
     Args:
         std: Standard deviation in the units of the pixels, 0 to 255; a pair (low, high) draws one per image.

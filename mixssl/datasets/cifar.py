@@ -1,0 +1,155 @@
+"""CIFAR-10 and CIFAR-100 as published or as folders of images, both in the channel order that transforms expect."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from mmcv.transforms import LoadImageFromFile
+from mmengine.fileio import exists, isdir, join_path, list_dir_or_file
+from mmpretrain import datasets as upstream
+
+from mixssl.registry import DATASETS
+
+__all__ = ["CIFAR10", "CIFAR100"]
+
+FORMS = ("binary", "folder")
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".ppm")
+
+
+@DATASETS.register_module()
+class CIFAR10(upstream.CIFAR10):
+    """CIFAR-10: 50,000 training and 10,000 test images of 32x32 pixels in 10 classes.
+
+    Two forms are read, and both hand the pipeline the same BGR uint8 image (H, W, C):
+
+    - binary: ``<data_root>/cifar-10-batches-py/``, as published. The images are held in memory.
+    - folder: ``<data_root>/train/<class>/*.jpg`` and ``<data_root>/test/<class>/*.jpg`` (or PNG, BMP, PPM). The
+      images are read when asked for; a part of the classes or images is fine.
+
+    mmpretrain's own data set hands out RGB, although its ``ColorJitter`` and ``RandomGrayscale`` take BGR: hue and gray
+    weights are then wrong. Give the data preprocessor ``to_rgb=True``.
+
+    A config is the same for both forms and needs no loading step: the folder form puts a ``LoadImageFromFile`` in
+    front of the pipeline unless there is one, the binary form leaves it out. Nothing is downloaded unless asked for.
+
+    Args:
+        data_root: Folder that holds either form.
+        split: "train" or "test".
+        form: "binary" or "folder"; None takes the binary form if it is there, else the folder form.
+        download: Fetch the binary form if it is missing.
+        **kwargs: Other arguments of mmpretrain's ``CIFAR10``: ``pipeline``, ``indices``, ``classes``, ...
+
+    Raises:
+        ValueError: An unknown split or form, no root, or a folder that is no class.
+        FileNotFoundError: The data are missing, incomplete or damaged.
+    """
+
+    def __init__(
+        self,
+        data_root: str = "",
+        split: str = "train",
+        form: str | None = None,
+        download: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        name = type(self).__name__
+        if split not in ("train", "test"):
+            raise ValueError(f"{name}: split is {split!r}; choose 'train' or 'test'.")
+        if form not in (None, *FORMS):
+            raise ValueError(
+                f"{name}: form is {form!r}; choose 'binary', 'folder', or None to detect it."
+            )
+        if form == "folder" and download:
+            raise ValueError(
+                f"{name}: only the binary form can be downloaded; drop form='folder' or download=True."
+            )
+        if not data_root and not kwargs.get("data_prefix"):
+            raise ValueError(
+                f"{name}: no data_root given; name the folder that holds the data set."
+            )
+        self.form = form
+        self._verified = False
+        super().__init__(data_root=data_root, split=split, download=download, **kwargs)
+
+    def load_data_list(self) -> list[dict[str, Any]]:
+        """Read this split, after making sure that it is there, and fit the loading step to the form."""
+        self.form = self._find_form()
+        steps = [t for t in self.pipeline.transforms if not isinstance(t, LoadImageFromFile)]
+        if self.form == "folder":
+            loaders = [t for t in self.pipeline.transforms if isinstance(t, LoadImageFromFile)]
+            self.pipeline.transforms = [*(loaders or [LoadImageFromFile()]), *steps]
+            return self._load_folders()
+        self.pipeline.transforms = steps
+        return [
+            {
+                "img": np.ascontiguousarray(info["img"][..., ::-1]),
+                "gt_label": info["gt_label"],
+                "img_shape": info["img"].shape[:2],
+                "ori_shape": info["img"].shape[:2],
+            }
+            for info in super().load_data_list()
+        ]
+
+    def _find_form(self) -> str:
+        """Tell the form from what lies in the root.
+
+        Raises:
+            FileNotFoundError: Neither form is there, or the binary files are incomplete or damaged.
+        """
+        root = self.data_prefix["root"]
+        found = {
+            "binary": exists(join_path(root, self.base_folder)),
+            "folder": isdir(join_path(root, self.split)),
+        }
+        form = self.form or next((form for form in FORMS if found[form]), "binary")
+        if form == "folder" and not found["folder"]:
+            raise FileNotFoundError(self._missing("no such image folder"))
+        if form == "binary" and not self.download and not self._check_integrity():
+            what = "incomplete or damaged files" if found["binary"] else "nothing of the kind"
+            raise FileNotFoundError(self._missing(what))
+        return form
+
+    def _missing(self, what: str) -> str:
+        root, name = self.data_prefix["root"], type(self).__name__
+        files = ",".join(entry[0] for entry in (*self.train_list, *self.test_list))
+        return (
+            f"{name}: {what} in {root!r}; expected {self.base_folder}/{{{files}}} as published (binary form) or "
+            f"{self.split}/<class>/<image> (folder form). Set data_root to the folder that holds one of them, "
+            f"or download=True to fetch the binary form."
+        )
+
+    def _check_integrity(self) -> bool:
+        """Compare the files with their published checksums, once: mmpretrain asks several times."""
+        self._verified = self._verified or super()._check_integrity()
+        return self._verified
+
+    def _load_folders(self) -> list[dict[str, Any]]:
+        """Paths and labels, ordered by class and file name; the pixels are read when asked for."""
+        name, root = type(self).__name__, join_path(self.data_prefix["root"], self.split)
+        folders = sorted(list_dir_or_file(root, list_file=False))
+        unknown = [folder for folder in folders if folder not in self.class_to_idx]
+        if unknown:
+            raise ValueError(
+                f"{name}: {root!r} holds the folder {unknown[0]!r}, which is no class; rename it to one of "
+                f"{', '.join(self.CLASSES[:3])}, ... or pass classes=."
+            )
+        samples = [
+            {"img_path": join_path(root, folder, file), "gt_label": self.class_to_idx[folder]}
+            for folder in sorted(folders, key=self.class_to_idx.__getitem__)
+            for file in sorted(list_dir_or_file(join_path(root, folder), list_dir=False))
+            if file.lower().endswith(IMAGE_SUFFIXES)
+        ]
+        if not samples:
+            raise FileNotFoundError(
+                self._missing(f"no image in the class folders of {self.split!r}")
+            )
+        return samples
+
+
+@DATASETS.register_module()
+class CIFAR100(CIFAR10, upstream.CIFAR100):
+    """CIFAR-100: 50,000 training and 10,000 test images of 32x32 pixels in 100 fine classes.
+
+    As ``CIFAR10``, with ``<data_root>/cifar-100-python/`` as the binary form.
+    """
