@@ -1,0 +1,206 @@
+"""What pip builds: the package whole, and the ``.mim`` folder that mim and mmengine look into."""
+
+import os
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+from modelindex.load_model_index import load as load_model_index
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+
+import mixssl
+
+ROOT = Path(__file__).parents[1]
+CONTENT = ("configs", "tools", "model-index.yml")
+
+
+def _tracked(*folders: str) -> set[str]:
+    """Files of the source tree below ``folders``, as they should arrive."""
+    found = set()
+    for folder in folders:
+        top = ROOT / folder
+        for path in [top] if top.is_file() else top.rglob("*"):
+            parts = path.relative_to(ROOT).parts
+            if path.is_file() and "__pycache__" not in parts and ".mim" not in parts:
+                found.add(path.relative_to(ROOT).as_posix())
+    return found
+
+
+def _run(*command: str | Path, cwd: Path) -> str:
+    env = {**os.environ, "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
+    done = subprocess.run(
+        [str(part) for part in command], cwd=cwd, env=env, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of what a release is made of, so that building leaves nothing in the working tree."""
+    copy = tmp_path_factory.mktemp("source")
+    files = _tracked("mixssl", *CONTENT, "requirements")
+    named = ("setup.py", "pyproject.toml", "MANIFEST.in", "LICENSE", "README.md", "CHANGELOG.md")
+    for name in sorted(files) + [name for name in named if (ROOT / name).exists()]:
+        (copy / name).parent.mkdir(parents=True, exist_ok=True)
+        (copy / name).write_bytes((ROOT / name).read_bytes())
+    return copy
+
+
+@pytest.fixture(scope="module")
+def wheel(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return _build_wheel(source, tmp_path_factory.mktemp("wheel"))
+
+
+def _build_wheel(source: Path, folder: Path) -> Path:
+    options = ("--no-deps", "--no-build-isolation", "--no-index", "-q", "-w", folder)
+    _run(sys.executable, "-m", "pip", "wheel", *options, source, cwd=folder)
+    (built,) = folder.glob("*.whl")
+    return built
+
+
+def _names(wheel: Path) -> set[str]:
+    with zipfile.ZipFile(wheel) as archive:
+        return {name for name in archive.namelist() if ".dist-info/" not in name}
+
+
+def test_the_wheel_holds_the_package_the_configs_and_the_tools_and_nothing_else(
+    wheel: Path,
+) -> None:
+    package = {name for name in _tracked("mixssl") if name.endswith(".py")}
+    extras = {f"mixssl/.mim/{name}" for name in _tracked(*CONTENT)}
+    assert "mixssl/.mim/model-index.yml" in extras
+    assert any(name.startswith("mixssl/.mim/configs/demo/") for name in extras)
+    assert _names(wheel) == package | extras
+
+
+def test_a_wheel_built_from_the_source_archive_is_the_same(
+    source: Path, wheel: Path, tmp_path: Path
+) -> None:
+    build = "from setuptools import build_meta; build_meta.build_sdist({!r})"
+    _run(sys.executable, "-c", build.format(str(tmp_path)), cwd=source)
+    (archive,) = tmp_path.glob("*.tar.gz")
+    assert "__pycache__" not in _run("tar", "tzf", archive, cwd=tmp_path)
+    _run("tar", "xzf", archive, cwd=tmp_path)
+    (unpacked,) = (path for path in tmp_path.iterdir() if path.is_dir())
+    again = _build_wheel(unpacked, tmp_path)
+    assert _names(again) == _names(wheel)
+
+
+def test_configs_of_an_installed_wheel_are_found_by_name(wheel: Path, tmp_path: Path) -> None:
+    site = tmp_path / "site"
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(site)
+    (tmp_path / "mine.py").write_text("_base_ = 'mixssl::demo/mocov2_r18_digits.py'\nmine = 1\n")
+    code = (
+        f"import sys; sys.path.insert(0, {str(site)!r})\n"
+        "import mixssl\n"
+        "from mmengine.config import Config\n"
+        "from mmengine.hub import get_config\n"
+        "mine, whole = Config.fromfile('mine.py'), get_config('mixssl::demo/mocov2_r18_digits.py')\n"
+        "assert mine.pop('mine') == 1 and mine.to_dict() == whole.to_dict()\n"
+        "print(mixssl.__file__, whole.filename)\n"
+    )
+    found = _run(sys.executable, "-c", code, cwd=tmp_path).split()
+    assert found[-2:] == [
+        str(site / "mixssl/__init__.py"),
+        str(site / "mixssl/.mim/configs/demo/mocov2_r18_digits.py"),
+    ]
+
+
+def test_an_editable_installation_links_to_the_source(source: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    _run("cp", "-r", source, copy, cwd=tmp_path)
+    options = ("--no-deps", "--no-build-isolation", "--no-index", "-q", "--target", tmp_path / "t")
+    for _ in range(2):  # the second time the links are already there
+        _run(
+            sys.executable, "-m", "pip", "install", *options, "--upgrade", "-e", copy, cwd=tmp_path
+        )
+        for name in CONTENT:
+            link = copy / "mixssl/.mim" / name
+            assert link.is_symlink()
+            assert link.resolve() == (copy / name).resolve()
+
+
+def test_the_model_index_names_every_metafile_and_they_name_real_configs() -> None:
+    imported = yaml.safe_load((ROOT / "model-index.yml").read_text())["Import"]
+    metafiles = sorted(path.relative_to(ROOT).as_posix() for path in ROOT.glob("configs/*/*.yml"))
+    assert sorted(imported) == metafiles
+    for metafile in metafiles:
+        for model in yaml.safe_load((ROOT / metafile).read_text())["Models"]:
+            assert (ROOT / model["Config"]).is_file(), f"{metafile}: {model['Config']}"
+    load_model_index(str(ROOT / "model-index.yml")).build_models_with_collections()
+
+
+def _metadata(wheel: Path) -> list[Requirement]:
+    with zipfile.ZipFile(wheel) as archive:
+        (name,) = (name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
+        lines = archive.read(name).decode().splitlines()
+    assert f"Version: {mixssl.__version__}" in lines
+    (python,) = (line.split(": ")[1] for line in lines if line.startswith("Requires-Python"))
+    assert SpecifierSet(python) == SpecifierSet(">=3.10,<3.13")
+    return [Requirement(line.split(": ")[1]) for line in lines if line.startswith("Requires-Dist")]
+
+
+def test_every_pin_lies_within_the_bounds_that_the_package_declares(wheel: Path) -> None:
+    pins = {}
+    for file in (ROOT / "requirements").glob("*.txt"):
+        for line in file.read_text().splitlines():
+            if line and not line.startswith("#"):
+                pin = Requirement(line)
+                (exact,) = pin.specifier
+                assert exact.operator == "=="
+                assert pins.setdefault(pin.name, exact.version) == exact.version
+    extras = {"det", "docs"}  # not installed by `make setup`
+    for bound in _metadata(wheel):
+        if not any(f'extra == "{extra}"' in str(bound.marker) for extra in extras):
+            assert bound.specifier.contains(pins[bound.name]), bound
+
+
+def test_the_extras_are_declared(wheel: Path) -> None:
+    declared = {str(bound.marker) for bound in _metadata(wheel) if bound.marker}
+    assert declared == {f'extra == "{extra}"' for extra in ("det", "docs", "test")}
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Runs a target of the Makefile in an empty folder."""
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        (tmp_path / "requirements").mkdir()
+        (tmp_path / "mixssl/utils").mkdir(parents=True)
+        needed = ("setup.py", "mixssl/utils/versions.py", "requirements/runtime.txt")
+        for name in (*needed, "requirements/dev.txt", "requirements/mmcv.txt"):
+            (tmp_path / name).touch()
+        command = ["make", "-f", str(ROOT / "Makefile"), *arguments]
+        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+
+    return run
+
+
+def test_set_up_refuses_another_python_in_one_line(
+    make: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
+) -> None:
+    old = tmp_path / "python3.9"
+    old.write_text('#!/bin/sh\n[ "$1" = --version ] && echo Python 3.9.1 || exit 1\n')
+    old.chmod(0o755)
+    done = make("setup", f"PYTHON={old}")
+    assert done.returncode != 0
+    line = done.stderr.splitlines()[0]
+    assert line.startswith(f"mixssl needs Python 3.10, 3.11 or 3.12, but {old} is Python 3.9.1;")
+    assert not (tmp_path / ".venv").exists()
+
+
+def test_help_has_a_line_for_every_verb(
+    make: Callable[..., subprocess.CompletedProcess[str]],
+) -> None:
+    verbs = [line.split()[0] for line in make().stdout.splitlines()]
+    phony = next(
+        line for line in (ROOT / "Makefile").read_text().splitlines() if line.startswith(".PHONY")
+    )
+    assert sorted(verbs) == sorted(phony.split(":")[1].split())
