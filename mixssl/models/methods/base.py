@@ -15,7 +15,7 @@ from mixssl.models.heads import MixHead
 from mixssl.models.losses import soft_info_nce
 from mixssl.models.methods.optimizer_steps import listen
 from mixssl.registry import MODELS
-from mixssl.structures import IMAGE, Key, MixedView, SoftTerm, Term
+from mixssl.structures import IMAGE, Key, MixedView, Pair, SoftTerm, Term
 
 if TYPE_CHECKING:
     from mmpretrain.models import BaseSelfSupervisor as _Algorithm
@@ -147,7 +147,7 @@ class MixtureMethod(_Algorithm):
         clean = len(inputs)
         terms: list[Term | SoftTerm] = [*self.clean_terms(clean)]
         if mixtures and self.mix_head is not None:
-            terms += self.mix_head.terms(mixtures, clean)
+            terms += self.mixture_terms(mixtures, clean)
         views = [*(View(i, x) for i, x in enumerate(inputs)), *_mixture_views(mixtures, clean)]
 
         aims = _by_view(term.target for term in terms)
@@ -177,8 +177,12 @@ class MixtureMethod(_Algorithm):
                 "joint_bn needs mixtures of view 0's size and no regions: set joint_bn=False on the model"
             )
         whole = self.encode_online([View(clean[0].number, torch.cat([view.images for view in group]))])
-        parts = whole[Key(clean[0].number)].split([len(view.images) for view in group])
-        online = {Key(view.number): part for view, part in zip(group, parts, strict=True)}
+        sizes = [len(view.images) for view in group]
+        online = {
+            Key(view.number, key.region): part
+            for key, value in whole.items()
+            for view, part in zip(group, value.split(sizes), strict=True)
+        }
         return online | self.encode_online(clean[1:]) if clean[1:] else online
 
     def _sum_terms(
@@ -193,8 +197,7 @@ class MixtureMethod(_Algorithm):
         plain = [term for term in terms if isinstance(term, Term)]
         for key, same in groupby(sorted(plain, key=lambda term: term.online), key=lambda term: term.online):
             group = list(same)
-            rows = [_take(targets[term.target], term.rows) for term in group]
-            for term, value in zip(group, self.pair_losses(online[key], rows, group), strict=True):
+            for term, value in zip(group, self.compare(online[key], targets, group), strict=True):
                 add(term.name, _weigh(value, term.weight))
         for term in terms:
             if isinstance(term, SoftTerm):
@@ -222,6 +225,20 @@ class MixtureMethod(_Algorithm):
     @abstractmethod
     def clean_terms(self, clean: int) -> list[Term]:
         """The parent's comparisons of the clean views."""
+
+    def mixture_terms(self, mixtures: Sequence[MixedView], clean: int) -> list[Term | SoftTerm]:
+        """The mix head's comparisons; override to leave out or to rescale some, as the parent's loss asks for."""
+        assert self.mix_head is not None
+        return list(self.mix_head.terms(mixtures, clean))
+
+    def pair_terms(self, pair: Pair) -> list[Term]:
+        """The method's comparisons of two views that take the place of its clean views."""
+        return [
+            Term(pair.first, pair.second, pair.rows, _scale(pair.weight, term.weight), pair.name)
+            if term.online.view == 0
+            else Term(*_turn(pair), _scale(_turn(pair).weight, term.weight), pair.name)
+            for term in self.clean_terms(2)
+        ]
 
     @abstractmethod
     def encode_online(self, views: list[View]) -> dict[Key, Tensor]:
