@@ -1,5 +1,16 @@
 """The maths of losses, as pure functions."""
 
 from mixssl.models.losses.info_nce import info_nce, soft_info_nce
+from mixssl.models.losses.sinkhorn import sinkhorn, swapped_prediction
+from mixssl.models.losses.whitening import check_rows, normalized_mse, whiten, whiten_groups
 
-__all__ = ["info_nce", "soft_info_nce"]
+__all__ = [
+    "check_rows",
+    "info_nce",
+    "normalized_mse",
+    "sinkhorn",
+    "soft_info_nce",
+    "swapped_prediction",
+    "whiten",
+    "whiten_groups",
+]
