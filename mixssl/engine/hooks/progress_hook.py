@@ -1,0 +1,145 @@
+"""A live progress bar on a terminal, and nothing elsewhere."""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import sys
+import time
+from typing import Any
+
+from mmengine.dist import get_world_size, is_main_process
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+from rich.console import Console
+from rich.file_proxy import FileProxy
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from mixssl.registry import HOOKS
+
+__all__ = ["ProgressHook"]
+
+
+@HOOKS.register_module()
+class ProgressHook(Hook):
+    """Shows epoch, iteration, time left, images per second and loss while training, on the main process.
+
+    Only where standard error is a terminal; log lines then scroll above the bar. Elsewhere the run's plain log lines
+    are all there is. Nothing is read from the device: the loss shown is the one that mmengine has already logged.
+
+    Args:
+        refresh: Seconds between two updates, above 0.
+        console: Where to draw; None for standard error.
+
+    Raises:
+        ValueError: If ``refresh`` is not above 0.
+    """
+
+    priority = "VERY_LOW"
+
+    def __init__(self, refresh: float = 0.5, console: Console | None = None) -> None:
+        if not refresh > 0:
+            raise ValueError(
+                f"refresh is {refresh} and must be above 0 seconds: the default is 0.5"
+            )
+        self.refresh = refresh
+        self._console = console
+        self._progress: Progress | None = None
+        self._streams: list[tuple[logging.StreamHandler, Any]] = []
+        self._seen_at = 0.0
+        self._seen_iter = 0
+
+    def before_train(self, runner: Runner) -> None:
+        """Draws the bar, if there is a terminal to draw on."""
+        console = self._console or Console(file=sys.stderr)
+        if not (is_main_process() and console.is_terminal):
+            return
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.completed:.0f}/{task.total:.0f}"),
+            TextColumn("{task.fields[facts]}"),
+            TimeElapsedColumn(),
+            console=console,
+            auto_refresh=False,
+        )
+        self._progress.add_task(
+            self._title(runner), total=runner.max_iters, completed=runner.iter, facts=""
+        )
+        self._progress.start()
+        # A run that ends by an exception never comes to after_train; the terminal needs its cursor back all the same.
+        atexit.register(self._close)
+        self._redirect(runner.logger, console)
+        self._seen_at, self._seen_iter = time.perf_counter(), runner.iter
+
+    def after_train_iter(
+        self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: dict | None = None
+    ) -> None:
+        """Redraws the bar if it is time to."""
+        if self._progress is None or time.perf_counter() - self._seen_at < self.refresh:
+            return
+        self._update(runner, runner.iter + 1)
+
+    def after_train(self, runner: Runner) -> None:
+        """Completes the bar and gives the terminal back."""
+        if self._progress is not None:
+            self._update(runner, runner.iter)
+            self._close()
+
+    def _update(self, runner: Runner, done: int) -> None:
+        """Draws what is known after ``done`` iterations."""
+        assert self._progress is not None
+        now = time.perf_counter()
+        speed = (done - self._seen_iter) / max(now - self._seen_at, 1e-9)
+        facts = [f"{speed * _total_batch(runner):.0f} images/s"] if done > self._seen_iter else []
+        if "train/loss" in runner.message_hub.log_scalars:
+            facts.append(f"loss {runner.message_hub.get_scalar('train/loss').current():.4f}")
+        left = runner.message_hub.get_info("eta")
+        if left is not None:
+            facts.append(f"{_clock(left)} left")
+        task = self._progress.task_ids[0]
+        self._progress.update(
+            task,
+            completed=done,
+            description=self._title(runner),
+            facts=" · ".join(facts),
+            refresh=True,
+        )
+        self._seen_at, self._seen_iter = now, done
+
+    def _title(self, runner: Runner) -> str:
+        """Epoch of epochs, or just what is counted where a loop has no epochs."""
+        if runner.max_epochs <= 1:
+            return "training"
+        return f"epoch {min(runner.epoch + 1, runner.max_epochs)}/{runner.max_epochs}"
+
+    def _redirect(self, logger: logging.Logger, console: Console) -> None:
+        """Lets log lines meant for a terminal scroll above the bar; those that go into files stay as they are."""
+        for handler in logger.handlers:
+            stream = getattr(handler, "stream", None)
+            if type(handler) is logging.StreamHandler and stream is not None and stream.isatty():
+                handler.setStream(FileProxy(console, stream))
+                self._streams.append((handler, stream))
+
+    def _close(self) -> None:
+        """Stops drawing; may be called twice."""
+        for handler, stream in self._streams:
+            handler.setStream(stream)
+        self._streams.clear()
+        if self._progress is not None:
+            self._progress.stop()
+            self._progress = None
+        atexit.unregister(self._close)
+
+
+def _total_batch(runner: Runner) -> int:
+    """Images per iteration, all ranks together."""
+    loader = runner.train_dataloader
+    batch = loader.batch_size or getattr(loader.batch_sampler, "batch_size", None) or 1
+    return batch * get_world_size()
+
+
+def _clock(seconds: float) -> str:
+    """Hours, minutes and seconds."""
+    minutes, second = divmod(max(int(seconds), 0), 60)
+    return f"{minutes // 60}:{minutes % 60:02d}:{second:02d}"

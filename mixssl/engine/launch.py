@@ -1,0 +1,224 @@
+"""What tools/train.py and tools/test.py share: arguments, their place in the config, devices, and one-line errors."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.config import Config, DictAction
+from mmengine.model import revert_sync_batchnorm
+from mmengine.registry import RUNNERS
+from mmengine.runner import Runner
+from torch import nn
+
+from mixssl.utils.config_checks import LOADERS, dataset_dicts
+from mixssl.utils.errors import ConfigError, NonFiniteLossError
+
+__all__ = [
+    "add_common_arguments",
+    "build_runner",
+    "fill_loaders",
+    "launched_processes",
+    "load_config",
+    "prepare_devices",
+    "run_tool",
+    "set_data_root",
+]
+
+
+def add_common_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the arguments that training and testing share."""
+    parser.add_argument("config", help="config file")
+    parser.add_argument(
+        "--work-dir", help="folder for logs and checkpoints; default work_dirs/<config's name>"
+    )
+    parser.add_argument(
+        "--data-root", metavar="DIR", help="folder of the images, for every data set of the config"
+    )
+    parser.add_argument("--amp", action="store_true", help="mixed precision (needs a GPU)")
+    parser.add_argument(
+        "--no-pin-memory", action="store_true", help="set pin_memory=False in every data loader"
+    )
+    parser.add_argument(
+        "--cfg-options",
+        nargs="+",
+        action=DictAction,
+        metavar="KEY=VALUE",
+        help="change config entries, for instance optim_wrapper.optimizer.lr=0.1 or key='[1,2]' (no spaces in a list)",
+    )
+    parser.add_argument(
+        "--launcher",
+        choices=["none", "pytorch", "slurm", "mpi"],
+        default="none",
+        help="what started the processes",
+    )
+    parser.add_argument("--local_rank", "--local-rank", type=int, default=0, help=argparse.SUPPRESS)
+
+
+def load_config(args: argparse.Namespace) -> Config:
+    """Reads the config and sets work_dir and launcher; loaders get their defaults later, after the tool's own keys.
+
+    Raises:
+        ConfigError: If there is no such config file.
+    """
+    os.environ.setdefault("LOCAL_RANK", str(args.local_rank))
+    if not os.path.isfile(args.config):
+        raise ConfigError(
+            f"there is no config file {args.config!r}: see the folder configs/ for what there is"
+        )
+    cfg = Config.fromfile(args.config)
+    cfg.launcher = args.launcher
+    if args.work_dir is not None:
+        cfg.work_dir = args.work_dir
+    elif cfg.get("work_dir") is None:
+        cfg.work_dir = os.path.join("work_dirs", Path(args.config).stem)
+    return cfg
+
+
+def fill_loaders(cfg: Config, pin_memory: bool, persistent_workers: bool | None) -> None:
+    """Sets what loaders leave open: pinned memory, default_collate, and workers that stay between epochs.
+
+    Args:
+        cfg: Changed in place.
+        pin_memory: False turns pinned memory off everywhere.
+        persistent_workers: False turns them off everywhere, None leaves them as they are.
+    """
+    for name in LOADERS:
+        loader = cfg.get(name)
+        if loader is None:
+            continue
+        loader.setdefault("pin_memory", True)
+        loader.setdefault("collate_fn", {"type": "default_collate"})
+        if persistent_workers is not None:
+            loader.setdefault("persistent_workers", True)
+        if not pin_memory:
+            loader["pin_memory"] = False
+        if persistent_workers is False or not loader.get("num_workers", 0):
+            loader["persistent_workers"] = False
+
+
+def set_data_root(cfg: Config, data_root: str) -> None:
+    """Replaces ``data_root`` in every data set that has one.
+
+    Raises:
+        ConfigError: If none has.
+    """
+    changed = 0
+    for _, dataset in dataset_dicts(cfg):
+        if "data_root" in dataset:
+            dataset["data_root"] = data_root
+            changed += 1
+    if not changed:
+        raise ConfigError(
+            f"--data-root is {data_root!r}, and no data set of the config has a data_root to replace: leave it out"
+        )
+
+
+def launched_processes(launcher: str) -> int:
+    """Number of processes that the launcher has started, from its environment; 1 without one."""
+    variable = {
+        "pytorch": "WORLD_SIZE",
+        "slurm": "SLURM_NTASKS",
+        "mpi": "OMPI_COMM_WORLD_SIZE",
+    }.get(launcher)
+    return int(os.environ.get(variable, "1")) if variable else 1
+
+
+def prepare_devices(cfg: Config) -> list[str]:
+    """Fits the config to a machine without CUDA: gloo between processes, no pinned memory.
+
+    mmengine's launchers bind each process to a GPU first, so the process group is made here instead.
+
+    Returns:
+        What was changed, one line each, for the log.
+
+    Raises:
+        ConfigError: If there is no GPU and the run asks for mixed precision, or comes from slurm or MPI.
+    """
+    if torch.cuda.is_available():
+        return []
+    if cfg.get("optim_wrapper") and cfg.optim_wrapper.get("type") == "AmpOptimWrapper":
+        raise ConfigError(
+            "mixed precision (--amp) needs a GPU, and there is none here: leave --amp out"
+        )
+    for name in LOADERS:
+        if cfg.get(name) is not None:
+            cfg[name]["pin_memory"] = False
+    if cfg.launcher == "none":
+        return []
+    if cfg.launcher != "pytorch":
+        raise ConfigError(
+            f"--launcher is {cfg.launcher!r} and there is no GPU: on CPUs use --launcher pytorch (tools/dist_train.sh)"
+        )
+    backend = cfg.setdefault("env_cfg", {}).setdefault("dist_cfg", {}).get("backend", "nccl")
+    cfg.env_cfg.dist_cfg["backend"] = "gloo"
+    torch.distributed.init_process_group("gloo")
+    wrapper = cfg.get("model_wrapper_cfg") or {
+        "type": "MMDistributedDataParallel",
+        "broadcast_buffers": False,
+        "find_unused_parameters": cfg.get("find_unused_parameters", False),
+    }
+    cfg.model_wrapper_cfg = {**wrapper, "device_ids": None}
+    return [
+        f"No GPU here: {torch.distributed.get_world_size()} processes on the CPU with gloo in place of {backend}."
+    ]
+
+
+def build_runner(cfg: Config, notes: list[str]) -> Runner:
+    """Builds the runner that a config asks for, and logs ``notes`` first thing.
+
+    SyncBN has no CPU implementation; with several processes there, each keeps its own statistics. (With one process
+    mmengine does that by itself.)
+    """
+    runner = RUNNERS.build(cfg) if "runner_type" in cfg else Runner.from_cfg(cfg)
+    for note in notes:
+        runner.logger.info(note)
+    if runner.distributed and not torch.cuda.is_available():
+        found = sum(isinstance(module, nn.SyncBatchNorm) for module in runner.model.modules())
+        if found:
+            runner.model.module = revert_sync_batchnorm(runner.model.module)
+            runner.logger.info(
+                f"SyncBN needs GPUs: its {found} layers are plain BN here, each process by itself."
+            )
+    return runner
+
+
+def run_tool(main: Callable[[], Any], name: str) -> int:
+    """Runs a tool; what a person can set right becomes one line without a traceback.
+
+    Returns:
+        Exit code: 0, 2 for a config or arguments that can't work, 3 for a loss that is not finite, 130 for Ctrl-C
+        before training.
+    """
+    try:
+        main()
+    except ConfigError as error:
+        return _say(f"{name}: {error}", code=2)
+    except NonFiniteLossError as error:
+        return _say(f"{name}: stopped: {error}", code=3)
+    except KeyboardInterrupt:
+        return _say(f"{name}: interrupted before there was anything to save", code=130)
+    return 0
+
+
+def _say(line: str, code: int) -> int:
+    """Prints a line once, however many processes there are."""
+    rank = int(
+        os.environ.get(
+            "RANK", os.environ.get("SLURM_PROCID", os.environ.get("OMPI_COMM_WORLD_RANK", "0"))
+        )
+    )
+    if rank:
+        time.sleep(
+            10
+        )  # the first process to leave makes the launcher end the others: let it be the one that speaks
+    else:
+        sys.stderr.write(f"{line}\n")
+        sys.stderr.flush()
+    return code

@@ -1,0 +1,77 @@
+"""Files that are whole or absent: written under another name, flushed to the disk, then renamed."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import ClassVar
+
+from mmengine.fileio import LocalBackend, register_backend
+
+__all__ = ["WHOLE_FILES", "WholeFileBackend", "is_local", "write_last_checkpoint", "write_whole"]
+
+WHOLE_FILES = "mixssl_whole_files"
+"""Name under which mmengine finds the backend: ``backend_args=dict(backend=WHOLE_FILES)``."""
+
+
+def write_whole(content: bytes, path: str | os.PathLike[str]) -> None:
+    """Writes a file so that at every moment ``path`` is the old file, the new one or absent, never a part.
+
+    Args:
+        content: What the file shall hold.
+        path: Where; missing folders are made.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with part.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def write_last_checkpoint(
+    work_dir: str | os.PathLike[str], checkpoint: str | os.PathLike[str]
+) -> None:
+    """Makes ``checkpoint`` the one from which ``--resume`` continues in ``work_dir``."""
+    write_whole(os.fspath(checkpoint).encode(), Path(work_dir, "last_checkpoint"))
+
+
+def is_local(path: str | os.PathLike[str]) -> bool:
+    """Whether a path lies in this machine's file system, not behind a scheme such as s3://."""
+    return "://" not in os.fspath(path) and ":s3://" not in os.fspath(path)
+
+
+class WholeFileBackend(LocalBackend):
+    """mmengine's local file backend, with whole writes.
+
+    ``remove`` waits for the next ``put``: mmengine's CheckpointHook deletes the oldest checkpoint before it writes the
+    new one, so that with ``max_keep_ckpts=1`` an unlucky kill would leave none.
+    """
+
+    _outdated: ClassVar[list[str]] = []
+
+    def put(self, obj: bytes, filepath: str | Path) -> None:
+        """Writes ``obj`` whole, then deletes the files whose removal was asked for before."""
+        write_whole(obj, filepath)
+        while self._outdated:
+            outdated = Path(self._outdated.pop())
+            if outdated != Path(filepath):
+                outdated.unlink(missing_ok=True)
+
+    def remove(self, filepath: str | Path) -> None:
+        """Marks a file for removal.
+
+        Raises:
+            FileNotFoundError: If there is no such file.
+        """
+        if not os.path.isfile(filepath):
+            raise FileNotFoundError(f"no file {filepath} to remove")
+        self._outdated.append(os.fspath(filepath))
+
+
+register_backend(WHOLE_FILES, WholeFileBackend, force=True)

@@ -1,0 +1,132 @@
+#!/usr/bin/env python
+"""Runs a config's test loop on a checkpoint: python tools/test.py CONFIG CHECKPOINT [options]."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from copy import deepcopy
+
+import mmengine
+from mmengine.config import Config
+from mmengine.evaluator import DumpResults
+
+import mixssl  # noqa: F401  (lets configs inherit from 'mixssl::...')
+from mixssl.engine.launch import (
+    add_common_arguments,
+    build_runner,
+    fill_loaders,
+    launched_processes,
+    load_config,
+    prepare_devices,
+    run_tool,
+    set_data_root,
+)
+from mixssl.utils.config_checks import check_config, forbid_silent_download
+from mixssl.utils.errors import ConfigError
+
+
+def parse_args() -> argparse.Namespace:
+    """mmpretrain's arguments, and --data-root."""
+    parser = argparse.ArgumentParser(
+        description="Test a checkpoint of a config that has a test loop."
+    )
+    add_common_arguments(parser)
+    parser.add_argument("checkpoint", help="checkpoint file")
+    parser.add_argument("--out", help="file for the results (.pkl, or .json for metrics)")
+    parser.add_argument(
+        "--out-item",
+        choices=["metrics", "pred"],
+        help="what --out holds: metrics, or predictions (default)",
+    )
+    parser.add_argument("--show-dir", help="folder for pictures of predictions")
+    parser.add_argument("--show", action="store_true", help="show predictions in a window")
+    parser.add_argument("--interval", type=int, default=1, help="show every n-th sample")
+    parser.add_argument(
+        "--wait-time", type=float, default=2, help="seconds for which a window stays"
+    )
+    parser.add_argument(
+        "--tta", action="store_true", help="average over the flipped image (classifiers)"
+    )
+    return parser.parse_args()
+
+
+def merge_args(cfg: Config, args: argparse.Namespace) -> Config:
+    """Writes the command line into the config; --cfg-options have the last word."""
+    cfg.load_from, cfg.resume = args.checkpoint, False
+    if args.amp:
+        cfg.test_cfg.fp16 = True
+    if args.data_root is not None:
+        set_data_root(cfg, args.data_root)
+    if args.show or args.show_dir is not None:
+        cfg.setdefault("default_hooks", {})["visualization"] = {
+            "type": "VisualizationHook",
+            "enable": True,
+            "show": args.show,
+            "wait_time": args.wait_time,
+            "out_dir": args.show_dir,
+            "interval": args.interval,
+        }
+    if args.tta:
+        use_flips(cfg)
+    if args.cfg_options is not None:
+        cfg.merge_from_dict(args.cfg_options)
+    fill_loaders(cfg, not args.no_pin_memory, persistent_workers=None)
+    return cfg
+
+
+def use_flips(cfg: Config) -> None:
+    """Tests each image as it is and flipped, unless the config has its own test-time augmentation."""
+    cfg.setdefault("tta_model", {"type": "mmpretrain.AverageClsScoreTTA"})
+    if "tta_pipeline" not in cfg:
+        *steps, pack = deepcopy(cfg.test_dataloader.dataset.pipeline)
+        flips = [{"type": "RandomFlip", "prob": probability} for probability in (1.0, 0.0)]
+        cfg.tta_pipeline = [*steps, {"type": "TestTimeAug", "transforms": [flips, [pack]]}]
+    cfg.model = {**cfg.tta_model, "module": cfg.model}
+    cfg.test_dataloader.dataset.pipeline = cfg.tta_pipeline
+
+
+def check_testable(cfg: Config, args: argparse.Namespace) -> None:
+    """Raises a ConfigError where there is nothing to test, or nothing to test it with."""
+    if args.out_item is not None and args.out is None:
+        raise ConfigError(
+            f"--out-item is {args.out_item!r} and there is no --out: name the file with --out FILE"
+        )
+    missing = [
+        key for key in ("test_dataloader", "test_evaluator", "test_cfg") if cfg.get(key) is None
+    ]
+    if missing:
+        raise ConfigError(
+            f"{args.config} has no test loop ({', '.join(missing)} not set): features of a pre-trained model are "
+            "judged by k-NN or a linear probe, with the tools in tools/benchmarks/ and the configs in "
+            "configs/benchmarks/"
+        )
+    if "://" not in args.checkpoint and not os.path.isfile(args.checkpoint):
+        raise ConfigError(f"there is no checkpoint {args.checkpoint!r}: name an existing file")
+
+
+def main() -> None:
+    """Reads, checks, builds, tests."""
+    args = parse_args()
+    cfg = load_config(args)
+    check_testable(cfg, args)
+    cfg = merge_args(cfg, args)
+    # Only the test loop runs: nothing of training is built, or asked for.
+    for stage in ("train", "val"):
+        for part in ("dataloader", "cfg", "evaluator"):
+            cfg.pop(f"{stage}_{part}", None)
+    for key in ("optim_wrapper", "param_scheduler", "custom_hooks"):
+        cfg.pop(key, None)
+    forbid_silent_download(cfg)
+    check_config(cfg, launched_processes(cfg.launcher))
+    runner = build_runner(cfg, prepare_devices(cfg))
+    if args.out and args.out_item != "metrics":
+        runner.test_evaluator.metrics.append(DumpResults(out_file_path=args.out))
+    metrics = runner.test()
+    if args.out and args.out_item == "metrics":
+        mmengine.dump(metrics, args.out)
+
+
+if __name__ == "__main__":
+    sys.exit(run_tool(main, "test.py"))

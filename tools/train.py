@@ -1,0 +1,160 @@
+#!/usr/bin/env python
+"""Trains a config: python tools/train.py CONFIG [options]; several processes: tools/dist_train.sh CONFIG."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from mmengine.config import Config
+from mmengine.runner import find_latest_checkpoint
+
+import mixssl  # noqa: F401  (lets configs inherit from 'mixssl::...')
+from mixssl.engine.launch import (
+    add_common_arguments,
+    build_runner,
+    fill_loaders,
+    launched_processes,
+    load_config,
+    prepare_devices,
+    run_tool,
+    set_data_root,
+)
+from mixssl.utils.config_checks import check_config, forbid_silent_download
+from mixssl.utils.errors import ConfigError
+
+
+def parse_args() -> argparse.Namespace:
+    """mmpretrain's arguments, and --data-root, --seed, --deterministic."""
+    parser = argparse.ArgumentParser(description="Train a config.")
+    add_common_arguments(parser)
+    parser.add_argument(
+        "--resume",
+        nargs="?",
+        const="auto",
+        metavar="CHECKPOINT",
+        help="continue from a checkpoint; without a path from the latest one in the work directory, if there is one",
+    )
+    parser.add_argument("--no-validate", action="store_true", help="leave validation out")
+    parser.add_argument(
+        "--auto-scale-lr",
+        action="store_true",
+        help="scale the learning rate by total batch / auto_scale_lr.base_batch_size",
+    )
+    parser.add_argument(
+        "--no-persistent-workers", action="store_true", help="start data workers anew each epoch"
+    )
+    parser.add_argument(
+        "--seed", type=int, help="seed of everything random; default: drawn and logged"
+    )
+    parser.add_argument(
+        "--deterministic", action="store_true", help="deterministic algorithms only (slower)"
+    )
+    return parser.parse_args()
+
+
+def merge_args(cfg: Config, args: argparse.Namespace) -> Config:
+    """Writes the command line into the config; --cfg-options have the last word."""
+    if args.no_validate:
+        cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
+    if args.amp:
+        use_amp(cfg)
+    if args.auto_scale_lr:
+        if cfg.get("auto_scale_lr") is None:
+            raise ConfigError(
+                "--auto-scale-lr needs the batch size for which the config's learning rate was set: add "
+                "auto_scale_lr=dict(base_batch_size=256) to the config"
+            )
+        cfg.auto_scale_lr.enable = True
+    if args.seed is not None or args.deterministic:
+        cfg.setdefault("randomness", {})
+    if args.seed is not None:
+        cfg.randomness["seed"] = args.seed
+    if args.deterministic:
+        cfg.randomness["deterministic"] = True
+        os.environ.setdefault(
+            "CUBLAS_WORKSPACE_CONFIG", ":4096:8"
+        )  # CUDA asks for it before its first use
+    if args.data_root is not None:
+        set_data_root(cfg, args.data_root)
+    if args.cfg_options is not None:
+        cfg.merge_from_dict(args.cfg_options)
+    fill_loaders(cfg, not args.no_pin_memory, not args.no_persistent_workers)
+    return cfg
+
+
+def use_amp(cfg: Config) -> None:
+    """Turns mixed precision on with a dynamic loss scale."""
+    kind = cfg.optim_wrapper.get("type", "OptimWrapper")
+    if kind not in ("OptimWrapper", "AmpOptimWrapper"):
+        raise ConfigError(
+            f"--amp works with optim_wrapper.type='OptimWrapper', and the config has {kind!r}: set mixed precision "
+            "in the config"
+        )
+    cfg.optim_wrapper.type = "AmpOptimWrapper"
+    cfg.optim_wrapper.setdefault("loss_scale", "dynamic")
+
+
+def choose_checkpoint(cfg: Config, resume: str | None) -> list[str]:
+    """Settles where to start from: ``--resume PATH``, ``--resume``, or as the config says.
+
+    Returns:
+        What the log should say about it.
+    """
+    notes = []
+    if resume is not None:
+        cfg.resume, cfg.load_from = True, None if resume == "auto" else resume
+    if cfg.get("resume") and cfg.get("load_from") is None:
+        cfg.load_from = latest_checkpoint(cfg.work_dir)
+        cfg.resume = cfg.load_from is not None
+        found = (
+            f"continuing from {cfg.load_from}"
+            if cfg.resume
+            else "found no checkpoint, starting from scratch"
+        )
+        notes.append(f"--resume looked into {cfg.work_dir}: {found}.")
+    path = cfg.get("load_from")
+    if path is not None and "://" not in path and not os.path.isfile(path):
+        raise ConfigError(
+            f"there is no checkpoint {path!r}: name an existing one, or give --resume without a path for the latest in "
+            f"{cfg.work_dir}"
+        )
+    return notes
+
+
+def latest_checkpoint(work_dir: str) -> str | None:
+    """The checkpoint that the work directory calls its last, wherever the folder lies now, or else its newest one."""
+    if not os.path.isfile(os.path.join(work_dir, "last_checkpoint")):
+        return newest_checkpoint(work_dir)
+    named = find_latest_checkpoint(work_dir) or ""
+    for path in (named, os.path.join(work_dir, os.path.basename(named))):
+        if os.path.isfile(path):
+            return path
+    return newest_checkpoint(work_dir)
+
+
+def newest_checkpoint(work_dir: str) -> str | None:
+    """The checkpoint written last, by its time."""
+    found = [
+        path
+        for pattern in ("epoch_*.pth", "iter_*.pth", "interrupted.pth")
+        for path in Path(work_dir).glob(pattern)
+    ]
+    return str(max(found, key=lambda path: path.stat().st_mtime)) if found else None
+
+
+def main() -> None:
+    """Reads, checks, builds, trains: nothing is built before everything is checked."""
+    args = parse_args()
+    cfg = merge_args(load_config(args), args)
+    forbid_silent_download(cfg)
+    check_config(cfg, launched_processes(cfg.launcher))
+    notes = choose_checkpoint(cfg, args.resume)
+    notes += prepare_devices(cfg)
+    build_runner(cfg, notes).train()
+
+
+if __name__ == "__main__":
+    sys.exit(run_tool(main, "train.py"))
