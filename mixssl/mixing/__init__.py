@@ -2,13 +2,22 @@
 
 from mixssl.mixing.base import Mixer
 from mixssl.mixing.local_global import InterCutMix, IntraCutMix, region_boxes, view_mixture
+from mixssl.mixing.mixco import MixCo, halves_mixture
 from mixssl.mixing.ops import blend, box_mask, mask_blend, paste
-from mixssl.mixing.sampling import StepRandom, beta, cut_boxes, reverse_partner, uniform
+from mixssl.mixing.sampling import (
+    StepRandom,
+    beta,
+    cut_boxes,
+    random_partner,
+    reverse_partner,
+    uniform,
+)
 from mixssl.mixing.unmix import UnMix, global_mixture, region_mixture
 
 __all__ = [
     "InterCutMix",
     "IntraCutMix",
+    "MixCo",
     "Mixer",
     "StepRandom",
     "UnMix",
@@ -17,8 +26,10 @@ __all__ = [
     "box_mask",
     "cut_boxes",
     "global_mixture",
+    "halves_mixture",
     "mask_blend",
     "paste",
+    "random_partner",
     "region_boxes",
     "region_mixture",
     "reverse_partner",

@@ -41,6 +41,23 @@ class Mixer(ABC):
             ValueError: If a batch has fewer than two images.
         """
 
+    def checked_views(self, views: Sequence[int]) -> tuple[int, ...]:
+        """Returns the numbers of the views to mix, or raises a ValueError where they name no distinct views."""
+        if not views or min(views) < 0 or len(set(views)) != len(views):
+            raise ValueError(
+                f"views of {type(self).__name__} is {tuple(views)} and must name distinct views from 0 on, "
+                "like (0,) or (0, 1)"
+            )
+        return tuple(views)
+
+    def checked_alpha(self, alpha: float) -> float:
+        """Returns the parameter of a Beta distribution, or raises a ValueError unless it is > 0."""
+        if not alpha > 0:
+            raise ValueError(
+                f"alpha of {type(self).__name__} is {alpha} and must be > 0; 1.0 is usual"
+            )
+        return alpha
+
     def require_pairs(self, views: Sequence[Tensor]) -> None:
         """Raises a ValueError where an image has nobody to be mixed with."""
         size = len(views[0])

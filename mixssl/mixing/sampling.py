@@ -9,7 +9,7 @@ import torch
 from mmengine.dist import broadcast
 from torch import Tensor, nn
 
-__all__ = ["StepRandom", "beta", "cut_boxes", "reverse_partner", "uniform"]
+__all__ = ["StepRandom", "beta", "cut_boxes", "random_partner", "reverse_partner", "uniform"]
 
 _MASK64 = (1 << 64) - 1
 
@@ -45,7 +45,22 @@ def reverse_partner(size: int, device: torch.device | str = "cpu") -> Tensor:
     return torch.arange(size - 1, -1, -1, device=device)
 
 
-def cut_boxes(lam: Tensor, height: int, width: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+def random_partner(size: int, generator: torch.Generator) -> Tensor:
+    """Pairs images by a random permutation, which may leave an image with itself, as mixup's does.
+
+    Args:
+        size: Of the batch.
+        generator: A CPU generator.
+
+    Returns:
+        (size,), int64, on the CPU.
+    """
+    return torch.randperm(size, generator=generator)
+
+
+def cut_boxes(
+    lam: Tensor, height: int, width: int, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
     """Draws one box per λ that covers about ``1 - lam`` of the image (CutMix), centre uniform.
 
     Both half sides are rounded down, so the box is even-sized before it is clipped to the image and may be empty; λ is
@@ -88,7 +103,9 @@ class StepRandom(nn.Module):
     def __init__(self, seed: int | None = None) -> None:
         super().__init__()
         if seed is not None and not 0 <= seed < 2**63:
-            raise ValueError(f"seed is {seed}; it must lie in [0, 2^63), or be None for torch's own seed")
+            raise ValueError(
+                f"seed is {seed}; it must lie in [0, 2^63), or be None for torch's own seed"
+            )
         self.register_buffer("seed", torch.tensor(-1 if seed is None else seed))
         self.register_buffer("step", torch.tensor(0))
         # Mirrors of the buffers on the host, read from them once: reading them every step would stall the device.

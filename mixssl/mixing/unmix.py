@@ -35,21 +35,17 @@ class UnMix(Mixer):
         ValueError: If an argument lies outside its range.
     """
 
-    def __init__(self, alpha: float = 1.0, p_global: float = 0.5, views: Sequence[int] = (0,)) -> None:
-        if not alpha > 0:
-            raise ValueError(f"alpha of UnMix is {alpha} and must be > 0; the paper uses 1.0")
+    def __init__(
+        self, alpha: float = 1.0, p_global: float = 0.5, views: Sequence[int] = (0,)
+    ) -> None:
         if not 0 <= p_global <= 1:
             raise ValueError(
                 f"p_global of UnMix is {p_global} and must lie in [0, 1]: "
                 "0 for regions only, 1 for global mixtures only"
             )
-        if not views or min(views) < 0 or len(set(views)) != len(views):
-            raise ValueError(
-                f"views of UnMix is {tuple(views)} and must name distinct views from 0 on, like (0,) or (0, 1)"
-            )
-        self.alpha = alpha
+        self.alpha = self.checked_alpha(alpha)
         self.p_global = p_global
-        self.views = tuple(views)
+        self.views = self.checked_views(views)
 
     def __call__(self, views: Sequence[Tensor], generator: torch.Generator) -> list[MixedView]:
         """Mixes ``self.views`` of the clean views; see :meth:`Mixer.__call__`."""

@@ -6,7 +6,7 @@ import pytest
 import torch
 from scipy import stats
 
-from mixssl.mixing import StepRandom, beta, cut_boxes, reverse_partner
+from mixssl.mixing import StepRandom, beta, cut_boxes, random_partner, reverse_partner
 
 
 def _generator(seed: int = 0) -> torch.Generator:
@@ -88,7 +88,9 @@ def test_an_unset_seed_is_torchs_and_leaves_torchs_generator_alone() -> None:
 
 def test_consecutive_steps_are_not_correlated() -> None:
     random = StepRandom(0)
-    draws = torch.stack([torch.rand(2, generator=random(), dtype=torch.float64) for _ in range(4000)])
+    draws = torch.stack(
+        [torch.rand(2, generator=random(), dtype=torch.float64) for _ in range(4000)]
+    )
     assert stats.kstest(draws[:, 0].numpy(), "uniform").pvalue > 0.01
     assert abs(torch.corrcoef(torch.stack([draws[:-1, 0], draws[1:, 0]]))[0, 1]) < 0.05
 
@@ -97,3 +99,10 @@ def test_consecutive_steps_are_not_correlated() -> None:
 def test_a_seed_out_of_range_is_refused(seed: int) -> None:
     with pytest.raises(ValueError, match=rf"{seed}.*\[0, 2\^63\)"):
         StepRandom(seed)
+
+
+def test_random_partners_are_permutations_that_change() -> None:
+    draws = [random_partner(7, _generator(seed)) for seed in range(5)]
+    assert all(draw.sort().values.tolist() == list(range(7)) for draw in draws)
+    assert len({tuple(draw.tolist()) for draw in draws}) == 5
+    assert torch.equal(random_partner(7, _generator(3)), draws[3])
