@@ -2,5 +2,6 @@
 
 from mixssl.models.methods.base import MixtureMethod, View
 from mixssl.models.methods.moco import MixMoCo
+from mixssl.models.methods.wmse import MixWMSE
 
-__all__ = ["MixMoCo", "MixtureMethod", "View"]
+__all__ = ["MixMoCo", "MixWMSE", "MixtureMethod", "View"]
