@@ -10,7 +10,9 @@ matplotlib.use("Agg")
 
 
 @pytest.fixture(autouse=True)
-def _no_scope_left_behind() -> Iterator[None]:
-    """A runner or a config sets a default scope for the whole process; the next test must not find it."""
+def _scopes_as_they_were() -> Iterator[None]:
+    """A runner sets a default scope for the whole process; the next test must not find it."""
+    before = dict(DefaultScope._instance_dict)
     yield
     DefaultScope._instance_dict.clear()
+    DefaultScope._instance_dict.update(before)

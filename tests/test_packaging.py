@@ -75,7 +75,8 @@ def test_the_wheel_holds_the_package_the_configs_and_the_tools_and_nothing_else(
     package = {name for name in _tracked("mixssl") if name.endswith(".py")}
     extras = {f"mixssl/.mim/{name}" for name in _tracked(*CONTENT)}
     assert "mixssl/.mim/model-index.yml" in extras
-    assert any(name.startswith("mixssl/.mim/configs/demo/") for name in extras)
+    for folder in ("configs", "tools"):
+        assert any(name.startswith(f"mixssl/.mim/{folder}/") for name in extras)
     assert _names(wheel) == package | extras
 
 
@@ -93,23 +94,25 @@ def test_a_wheel_built_from_the_source_archive_is_the_same(
 
 
 def test_configs_of_an_installed_wheel_are_found_by_name(wheel: Path, tmp_path: Path) -> None:
+    name = min(name for name in _tracked("configs") if name.endswith(".py") and "/_" not in name)
+    name = name.removeprefix("configs/")
     site = tmp_path / "site"
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(site)
-    (tmp_path / "mine.py").write_text("_base_ = 'mixssl::demo/mocov2_r18_digits.py'\nmine = 1\n")
+    (tmp_path / "mine.py").write_text(f"_base_ = 'mixssl::{name}'\nmine = 1\n")
     code = (
         f"import sys; sys.path.insert(0, {str(site)!r})\n"
         "import mixssl\n"
         "from mmengine.config import Config\n"
         "from mmengine.hub import get_config\n"
-        "mine, whole = Config.fromfile('mine.py'), get_config('mixssl::demo/mocov2_r18_digits.py')\n"
+        f"mine, whole = Config.fromfile('mine.py'), get_config('mixssl::{name}')\n"
         "assert mine.pop('mine') == 1 and mine.to_dict() == whole.to_dict()\n"
         "print(mixssl.__file__, whole.filename)\n"
     )
     found = _run(sys.executable, "-c", code, cwd=tmp_path).split()
     assert found[-2:] == [
         str(site / "mixssl/__init__.py"),
-        str(site / "mixssl/.mim/configs/demo/mocov2_r18_digits.py"),
+        str(site / "mixssl/.mim/configs" / name),
     ]
 
 
@@ -177,8 +180,9 @@ def make(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
         needed = ("setup.py", "mixssl/utils/versions.py", "requirements/runtime.txt")
         for name in (*needed, "requirements/dev.txt", "requirements/mmcv.txt"):
             (tmp_path / name).touch()
-        command = ["make", "-f", str(ROOT / "Makefile"), *arguments]
-        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+        command = ["make", "--no-print-directory", "-f", str(ROOT / "Makefile"), *arguments]
+        outside = {key: value for key, value in os.environ.items() if not key.startswith("MAKE")}
+        return subprocess.run(command, cwd=tmp_path, env=outside, capture_output=True, text=True)
 
     return run
 
