@@ -6,12 +6,28 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import ClassVar
 
+from mmengine.logging import MessageHub
 from mmengine.model import BaseModule
 
 from mixssl.mixing import Mixer
-from mixssl.structures import MixedView, SoftTerm, Term
+from mixssl.structures import MixedView, Pair, SoftTerm, Term
 
-__all__ = ["MixHead"]
+__all__ = ["MixHead", "epochs_done"]
+
+
+def epochs_done() -> float | None:
+    """Epochs that the runner has trained so far, as a fraction; None where no runner trains.
+
+    Read from mmengine's MessageHub, which holds numbers of the host: the device is not waited for. For a loop that
+    counts iterations an epoch is the whole run, as it is for mmengine.
+    """
+    hub = MessageHub.get_current_instance()
+    done, iterations, epochs = (
+        hub.runtime_info.get(key) for key in ("iter", "max_iters", "max_epochs")
+    )
+    if done is None or not iterations:
+        return None
+    return float(done * (epochs or 1) / iterations)
 
 
 class MixHead(BaseModule, ABC):
@@ -23,19 +39,43 @@ class MixHead(BaseModule, ABC):
 
     Args:
         loss_weight: Factor on all of the head's terms, >= 0.
+        warmup_epochs: Epochs, or a fraction of one, >= 0, over which the factor rises linearly from 0. A training loop
+            without mmengine's runner has no epochs to go by, and gets the full factor from the start.
+
+    Raises:
+        ValueError: If an argument lies outside its range.
     """
 
     layouts: ClassVar[tuple[str, ...]] = ("rows",)
     needs: ClassVar[frozenset[str]] = frozenset()
 
-    def __init__(self, loss_weight: float = 1.0) -> None:
+    def __init__(self, loss_weight: float = 1.0, warmup_epochs: float = 0.0) -> None:
         super().__init__()
         if not loss_weight >= 0:
-            raise ValueError(f"loss_weight of {type(self).__name__} is {loss_weight} and must be >= 0")
+            raise ValueError(
+                f"loss_weight of {type(self).__name__} is {loss_weight} and must be >= 0"
+            )
+        if not warmup_epochs >= 0:
+            raise ValueError(
+                f"warmup_epochs of {type(self).__name__} is {warmup_epochs} and must be >= 0; 0 is no warm-up"
+            )
         self.loss_weight = loss_weight
+        self.warmup_epochs = warmup_epochs
+
+    @property
+    def weight(self) -> float:
+        """Factor on the head's terms at this step: ``loss_weight``, less while it warms up."""
+        if not self.warmup_epochs:
+            return self.loss_weight
+        done = epochs_done()
+        return (
+            self.loss_weight
+            if done is None
+            else self.loss_weight * min(done / self.warmup_epochs, 1.0)
+        )
 
     @abstractmethod
-    def terms(self, mixtures: Sequence[MixedView], clean: int) -> Sequence[Term | SoftTerm]:
+    def terms(self, mixtures: Sequence[MixedView], clean: int) -> Sequence[Term | Pair | SoftTerm]:
         """Assigns labels to mixtures.
 
         Args:
