@@ -53,25 +53,26 @@ class WholeFileBackend(LocalBackend):
     new one, so that with ``max_keep_ckpts=1`` an unlucky kill would leave none.
     """
 
-    _outdated: ClassVar[list[str]] = []
+    _outdated: ClassVar[set[Path]] = set()
 
     def put(self, obj: bytes, filepath: str | Path) -> None:
-        """Writes ``obj`` whole, then deletes the files whose removal was asked for before."""
-        write_whole(obj, filepath)
-        while self._outdated:
-            outdated = Path(self._outdated.pop())
-            if outdated != Path(filepath):
+        """Writes ``obj`` whole, then deletes those files of its folder whose removal was asked for before."""
+        path = Path(filepath)
+        write_whole(obj, path)
+        for outdated in [old for old in self._outdated if old.parent == path.parent]:
+            self._outdated.remove(outdated)
+            if outdated != path:
                 outdated.unlink(missing_ok=True)
 
     def remove(self, filepath: str | Path) -> None:
-        """Marks a file for removal.
+        """Marks a file for removal at the next ``put`` into its folder.
 
         Raises:
             FileNotFoundError: If there is no such file.
         """
         if not os.path.isfile(filepath):
             raise FileNotFoundError(f"no file {filepath} to remove")
-        self._outdated.append(os.fspath(filepath))
+        self._outdated.add(Path(filepath))
 
 
 register_backend(WHOLE_FILES, WholeFileBackend, force=True)
