@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
+from mmengine.logging import MessageHub
 from support.tiny import DIM, MIX_HEAD, WIDTH, backbone, preprocessor
 
 
@@ -40,5 +42,46 @@ def wmse(type: str = "mixssl.MixWMSE", mixer: dict | None = None, **changes: Any
     return _finish(cfg, mixer, changes)
 
 
-METHODS: dict[str, Callable[..., dict]] = {"MixWMSE": wmse}
+def mocov3(type: str = "mixssl.MixMoCoV3", mixer: dict | None = None, **changes: Any) -> dict:
+    """Config of a MoCo v3 with a ResNet; its momentum needs :func:`run_length`."""
+    cfg = {
+        "type": type,
+        "backbone": backbone(),
+        "neck": projector(WIDTH * 8, with_last_bn_affine=False),
+        "head": {
+            "type": "mmpretrain.MoCoV3Head",
+            "predictor": projector(DIM, with_last_bn_affine=False, with_avg_pool=False),
+            "loss": {"type": "mmpretrain.CrossEntropyLoss", "loss_weight": 0.4},
+            "temperature": 0.2,
+        },
+    }
+    return _finish(cfg, mixer, changes)
+
+
+def mocov3_vit(type: str = "mixssl.MixMoCoV3", mixer: dict | None = None, **changes: Any) -> dict:
+    """Config of a MoCo v3 with a small vision transformer, for images of 16 pixels."""
+    vit = {
+        "type": "mmpretrain.MoCoV3ViT",
+        "arch": {"embed_dims": 16, "num_layers": 2, "num_heads": 2, "feedforward_channels": 32},
+        "img_size": 16,
+        "patch_size": 4,
+        "stop_grad_conv1": True,
+    }
+    neck = projector(16, with_avg_pool=False, with_last_bn_affine=False)
+    return mocov3(type, mixer, **({"backbone": vit, "neck": neck} | changes))
+
+
+@contextmanager
+def run_length(steps: int = 100) -> Iterator[None]:
+    """Tells momentum schedules how long the run is, as a Runner does, and takes it back."""
+    info = MessageHub.get_current_instance()._runtime_info
+    before = info.get("max_iters")
+    info["max_iters"] = steps
+    try:
+        yield
+    finally:
+        info.pop("max_iters") if before is None else info.update(max_iters=before)
+
+
+METHODS: dict[str, Callable[..., dict]] = {"MixMoCoV3": mocov3, "MixWMSE": wmse}
 """By the name a method is registered under: a function of (type, mixer, **changes) that gives its config."""

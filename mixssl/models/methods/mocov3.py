@@ -1,0 +1,120 @@
+"""MoCo v3: symmetric, with a predictor, negatives from the batches of all devices, for ResNets and ViTs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from mmengine.dist import all_gather, get_rank, get_world_size
+from mmpretrain.models import MoCoV3
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from mixssl.models.methods.base import MixtureMethod, View
+from mixssl.models.methods.momentum import check_cosine_momentum
+from mixssl.registry import MODELS
+from mixssl.structures import Key, MixedView, SoftTerm, Term
+
+__all__ = ["MixMoCoV3"]
+
+
+@MODELS.register_module()
+class MixMoCoV3(MixtureMethod, MoCoV3):
+    """mmpretrain's MoCo v3 with mixtures (Chen, Xie, He 2021).
+
+    Without a mixer loss, gradients, buffers and state keys are the parent's, bit by bit. The momentum encoder moves once
+    per optimizer step, under gradient accumulation too. Keys are gathered from all devices once per view, a mixture
+    goes through the predictor once, and its logits against all keys are computed once for all its terms, in fp32.
+
+    A mixture's loss has the factor of the clean one, the head's ``loss_weight``, 2τ in the paper's recipes; a soft
+    term's too. With a ViT as backbone a mixture and its reverse share an encoding as long as ``drop_rate`` and
+    ``drop_path_rate`` are 0, as they are in the paper's recipes.
+
+    Args:
+        *args: Of mmpretrain's MoCoV3.
+        **kwargs: Of mmpretrain's MoCoV3 (backbone, neck, head, base_momentum, data_preprocessor, ...) and ``mix_head``,
+            ``joint_bn``. ``base_momentum`` is the weight of the new value at the start, 0.01 for the paper's 0.99.
+
+    Raises:
+        ValueError: In training, if the length of the run is unknown.
+    """
+
+    offers = frozenset({"rows", "candidates"})
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._gathered: dict[Key, Tensor] = {}
+
+    def check_batch(self, inputs: list[Tensor]) -> None:
+        """Raises a ValueError where views are missing or the momentum's course is unknown."""
+        super().check_batch(inputs)
+        if self.training:
+            check_cosine_momentum(self)
+
+    def clean_terms(self, clean: int) -> list[Term]:
+        """View 0 against the key of view 1, and the other way round."""
+        return [Term(Key(0), Key(1)), Term(Key(1), Key(0))]
+
+    def mixture_terms(self, mixtures: Sequence[MixedView], clean: int) -> list[Term | SoftTerm]:
+        """The mix head's comparisons; a soft one gets the factor that the head's loss gives the others."""
+        factor = getattr(self.head.loss_module, "loss_weight", 1.0)
+        return [
+            term._replace(weight=term.weight * factor) if isinstance(term, SoftTerm) else term
+            for term in super().mixture_terms(mixtures, clean)
+        ]
+
+    def encode_online(self, views: list[View]) -> dict[Key, Tensor]:
+        """Predictions, normalised, (M, D); each view is its own batch for batch normalisation."""
+        projections = {view.number: self.neck(self.backbone(view.images))[0] for view in views}
+        return {
+            Key(number): F.normalize(self.head.predictor([projection])[0], dim=1)
+            for number, projection in projections.items()
+        }
+
+    def update_momentum(self) -> None:
+        """Moves the momentum encoder."""
+        self.momentum_encoder.update_parameters(nn.Sequential(self.backbone, self.neck))
+
+    @torch.no_grad()
+    def encode_target(self, views: list[View], online: dict[Key, Tensor]) -> dict[Key, Tensor]:
+        """Keys of this device, normalised, (M, D); those of all devices are set aside for the step."""
+        keys = {
+            Key(view.number): F.normalize(self.momentum_encoder(view.images)[0], dim=1)
+            for view in views
+        }
+        self._gathered = {name: torch.cat(all_gather(key), dim=0) for name, key in keys.items()}
+        return keys
+
+    def pair_losses(self, online: Tensor, targets: list[Tensor], terms: list[Term]) -> list[Tensor]:
+        """InfoNCE against the keys of all devices, by the parent's loss."""
+        losses = []
+        with torch.autocast(online.device.type, enabled=False):
+            logits = {name: self._logits(online, name) for name in {term.target for term in terms}}
+            for term, target in zip(terms, targets, strict=True):
+                rows = (
+                    torch.arange(len(target), device=online.device)
+                    if term.rows is None
+                    else term.rows
+                )
+                labels = rows + len(self._gathered[term.target]) // get_world_size() * get_rank()
+                plain = term.rows is None and not isinstance(term.weight, Tensor)
+                reduction = None if plain else "none"
+                losses.append(
+                    self.head.loss_module(logits[term.target], labels, reduction_override=reduction)
+                )
+        return losses
+
+    def _logits(self, online: Tensor, target: Key) -> Tensor:
+        """Scores against one view's keys of all devices, divided by the temperature, (M, N x devices)."""
+        keys = self._gathered[target].float()
+        return torch.einsum("nc,mc->nm", [online.float(), keys]) / self.head.temperature
+
+    def candidate_logits(
+        self, online: Tensor, target: Tensor, temperature: float | None
+    ) -> list[Tensor]:
+        """Logits of this device's keys and of those of the other devices."""
+        others = [keys for rank, keys in enumerate(all_gather(target)) if rank != get_rank()]
+        with torch.autocast(online.device.type, enabled=False):
+            query = online.float() / (temperature or self.head.temperature)
+            return [query @ keys.float().t() for keys in (target, *others)]
