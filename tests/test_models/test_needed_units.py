@@ -1,0 +1,42 @@
+"""The passes that step_cost calls needed are those that a step makes."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+import torch
+from support.tiny import build, moco, views
+
+TOOL = Path(__file__).parents[2] / "tools/benchmarks/step_cost.py"
+
+
+def _tool():
+    spec = importlib.util.spec_from_file_location("step_cost", TOOL)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize(
+    ("symmetric", "pairing", "both", "expected"),
+    [
+        (False, "cross", False, 7),
+        (False, "all", False, 8),
+        (True, "cross", False, 11),
+        (True, "all", False, 11),
+        (False, "mixed", True, 8),
+    ],
+)
+def test_needed_passes_are_those_made(symmetric: bool, pairing: str, both: bool, expected: int) -> None:
+    mixer = {"type": "mixssl.UnMix", "views": (0, 1) if both else (0,)}
+    model = build(moco(mixer=mixer, symmetric=symmetric, mix_head={"type": "mixssl.UnMixHead", "pairing": pairing}))
+    made = []
+    for encoder in (model.backbone, model.encoder_k):
+        encoder.register_forward_hook(lambda *_: made.append(3 if torch.is_grad_enabled() else 1))
+    data = model.data_preprocessor({"inputs": views(), "data_samples": None}, True)
+    model(**data, mode="loss")
+    terms = [*model.clean_terms(2), *model.mix_head.terms(data["mixtures"], 2)]
+    rows = dict.fromkeys(range(2 + len(data["mixtures"])), 1)
+    assert sum(made) == _tool().needed_units(terms, rows, model.targets_are_online) == expected

@@ -1,0 +1,37 @@
+"""The tool that says what a mixture costs."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+CONFIG = ROOT / "configs/unmix/moco_r18_cifar10.py"
+TINY = ["model.backbone.base_channels=4", "model.backbone.stem_channels=4", "model.neck.in_channels=32"]
+
+
+def _run(*args: str) -> subprocess.CompletedProcess:
+    command = [sys.executable, str(ROOT / "tools/benchmarks/step_cost.py"), str(CONFIG), *args]
+    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=300)
+
+
+def test_ratio_limit_and_spread_are_reported(tmp_path: Path) -> None:
+    out = tmp_path / "cost.json"
+    done = _run("--batch-size", "16", "--pairs", "3", "--json", str(out), "--cfg-options", *TINY)
+    assert done.returncode == 0, done.stderr
+    figures = json.loads(out.read_text())
+    assert figures["units"] == [11, 8] and figures["limit"] == pytest.approx(1.375)
+    assert figures["pairs"] == 3 and figures["batch_size"] == 16 and figures["size"] == 32
+    low, high = figures["quartiles"]
+    assert 0 < low <= figures["ratio"] <= high
+    assert "passes needed" in done.stdout and "1.375" in done.stdout
+
+
+def test_a_config_without_a_mixture_is_refused() -> None:
+    done = _run("--batch-size", "16", "--cfg-options", *TINY, "data_preprocessor.mixer=None")
+    assert done.returncode != 0
+    assert "has no mixer, so there is nothing to compare" in done.stderr
