@@ -1,4 +1,4 @@
-"""The records that connect mixers, methods and mix heads: MixedView, Key, Term, SoftTerm.
+"""The records that connect mixers, methods and mix heads: MixedView, Key, Term, Pair, SoftTerm.
 
 Views are numbered through a training step: the clean views come first (0, 1, ...), then the mixtures in the order the
 mixer returned them. With two clean views the first mixture is view 2.
@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-__all__ = ["GLOBAL", "IMAGE", "LOCAL", "Key", "MixedView", "SoftTerm", "Term"]
+__all__ = ["GLOBAL", "IMAGE", "LOCAL", "Key", "MixedView", "Pair", "SoftTerm", "Term"]
 
 IMAGE = "image"
 """Region of an embedding that describes the whole image."""
@@ -78,6 +78,26 @@ class Term(NamedTuple):
     rows: Tensor | None = None
     weight: Tensor | float = 1.0
     name: str = "loss_clean"
+
+
+class Pair(NamedTuple):
+    """Two views that the method compares as it compares a pair of clean views, in as many directions.
+
+    The method turns a pair into terms: one for an asymmetric method, two for one that predicts each view from the other.
+
+    Attributes:
+        first: Takes the place of clean view 0.
+        second: Takes the place of clean view 1.
+        rows: Row of the second view for each row of the first, a permutation, (N,), int64; None for the identity.
+        weight: Weight of the comparison: a number, or a tensor (N,) with a weight per row of the first view.
+        name: Key in the loss dict; as in :class:`Term`.
+    """
+
+    first: Key
+    second: Key
+    rows: Tensor | None = None
+    weight: Tensor | float = 1.0
+    name: str = "loss_mix"
 
 
 class SoftTerm(NamedTuple):

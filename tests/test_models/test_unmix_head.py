@@ -10,7 +10,7 @@ from support.tiny import build, moco, views
 
 from mixssl.mixing import Mixer, UnMix, global_mixture
 from mixssl.models.heads import UnMixHead
-from mixssl.structures import Key
+from mixssl.structures import Key, Pair
 
 
 def test_cross_pairs_with_the_other_view_in_both_orders() -> None:
@@ -30,17 +30,25 @@ def test_all_adds_the_mixtures_own_view() -> None:
     assert [term.weight[0].item() for term in terms] == [0.5, 1.5, 0.5, 1.5]
 
 
+def test_mutual_hands_the_method_pairs_in_both_orders() -> None:
+    mixed = global_mixture(views(4)[0], 0, torch.tensor([0.25]))
+    normal, reverse = UnMixHead(pairing="mutual").terms([mixed], 2)
+    assert isinstance(normal, Pair) and isinstance(reverse, Pair)
+    assert normal[:2] == reverse[:2] == (Key(2), Key(1))
+    assert torch.equal(normal.rows, mixed.index) and torch.equal(reverse.rows, mixed.partner)
+    assert torch.equal(normal.weight, 1 - reverse.weight)
+
+
 def test_mixed_compares_the_two_mixtures_at_full_weight() -> None:
     x = views(4)
     mixtures = UnMix(views=(0, 1))(x, torch.Generator().manual_seed(0))
-    (term,) = UnMixHead(pairing="mixed").terms(mixtures, 2)
-    assert (term.online, term.target, term.rows, term.weight) == (Key(2), Key(3), None, 1.0)
+    assert UnMixHead(pairing="mixed").terms(mixtures, 2) == [Pair(Key(2), Key(3))]
     with pytest.raises(ValueError, match=r"set views=\(0, 1\) in the mixer"):
         UnMixHead(pairing="mixed").terms(mixtures[:1], 2)
 
 
 def test_arguments_out_of_range_are_refused() -> None:
-    with pytest.raises(ValueError, match="pairing of UnMixHead is 'own' and must be one of cross, all, mixed"):
+    with pytest.raises(ValueError, match="pairing of UnMixHead is 'own' and must be one of cross, all, mutual, mixed"):
         UnMixHead(pairing="own")
     with pytest.raises(ValueError, match="loss_weight of UnMixHead is -1"):
         UnMixHead(loss_weight=-1)

@@ -36,6 +36,7 @@ class MixHead(BaseModule, ABC):
     Attributes:
         layouts: Layouts of mixtures this head can read; see :class:`~mixssl.mixing.Mixer`.
         needs: What a method must offer for this head's terms; see :class:`~mixssl.models.methods.MixtureMethod`.
+        clean_weight: Factor on the method's clean terms, where there are mixtures; 0 leaves them out.
 
     Args:
         loss_weight: Factor on all of the head's terms, >= 0.
@@ -48,6 +49,7 @@ class MixHead(BaseModule, ABC):
 
     layouts: ClassVar[tuple[str, ...]] = ("rows",)
     needs: ClassVar[frozenset[str]] = frozenset()
+    clean_weight: float = 1.0
 
     def __init__(self, loss_weight: float = 1.0, warmup_epochs: float = 0.0) -> None:
         super().__init__()

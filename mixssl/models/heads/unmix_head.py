@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from mixssl.models.heads.base import MixHead
 from mixssl.registry import MODELS
-from mixssl.structures import Key, MixedView, Term
+from mixssl.structures import Key, MixedView, Pair, Term
 
 __all__ = ["UnMixHead"]
 
@@ -22,25 +22,31 @@ class UnMixHead(MixHead):
 
     Args:
         pairing: What a mixture of view s is compared with: ``"cross"``, every clean view but s (the paper); ``"all"``,
-            view s too (the authors' CIFAR code); ``"mixed"``, the next mixture, at full weight (the paper's mixing of
-            both branches; the mixer must mix two views with the same λ, box and partner).
+            view s too (the authors' CIFAR code); ``"mutual"``, as "cross", and where the method predicts clean views
+            from each other the clean view also predicts the mixture (the paper's Algorithm 1, which calls the method on
+            the pair; ``index`` and ``partner`` must be permutations of the batch); ``"mixed"``, the next mixture, at
+            full weight and as the method compares two clean views (the paper's mixing of both branches; the mixer must
+            mix two views with the same λ, box and partner).
         loss_weight: Factor on the mixture's terms, >= 0.
+        warmup_epochs: Epochs over which the factor rises from 0, >= 0.
 
     Raises:
-        ValueError: If ``pairing`` is none of the three.
+        ValueError: If ``pairing`` is none of the four.
     """
 
-    pairings: ClassVar[tuple[str, ...]] = ("cross", "all", "mixed")
+    pairings: ClassVar[tuple[str, ...]] = ("cross", "all", "mutual", "mixed")
 
-    def __init__(self, pairing: str = "cross", loss_weight: float = 1.0) -> None:
-        super().__init__(loss_weight)
+    def __init__(
+        self, pairing: str = "cross", loss_weight: float = 1.0, warmup_epochs: float = 0.0
+    ) -> None:
+        super().__init__(loss_weight, warmup_epochs)
         if pairing not in self.pairings:
             raise ValueError(
                 f"pairing of UnMixHead is {pairing!r} and must be one of {', '.join(self.pairings)}"
             )
         self.pairing = pairing
 
-    def terms(self, mixtures: Sequence[MixedView], clean: int) -> list[Term]:
+    def terms(self, mixtures: Sequence[MixedView], clean: int) -> list[Term | Pair]:
         """See :meth:`MixHead.terms`."""
         if self.pairing == "mixed":
             return self._mixed_terms(mixtures, clean)
@@ -52,16 +58,17 @@ class UnMixHead(MixHead):
             for term in self._ordered_terms(number, target, mixture)
         ]
 
-    def _ordered_terms(self, number: int, target: int, mixture: MixedView) -> list[Term]:
+    def _ordered_terms(self, number: int, target: int, mixture: MixedView) -> list[Term | Pair]:
         """A mixture in its normal and in its reverse order against one clean view."""
-        lam = mixture.lam
+        compare = Pair if self.pairing == "mutual" else Term
+        lam, weight = mixture.lam, self.weight
         online, key = Key(number), Key(target)
         return [
-            Term(online, key, mixture.index, self.loss_weight * lam, "loss_mix"),
-            Term(online, key, mixture.partner, self.loss_weight * (1 - lam), "loss_mix"),
+            compare(online, key, mixture.index, weight * lam, "loss_mix"),
+            compare(online, key, mixture.partner, weight * (1 - lam), "loss_mix"),
         ]
 
-    def _mixed_terms(self, mixtures: Sequence[MixedView], clean: int) -> list[Term]:
+    def _mixed_terms(self, mixtures: Sequence[MixedView], clean: int) -> list[Term | Pair]:
         """Every mixture but the last against its successor: nothing to weigh, both hold the same images."""
         if len(mixtures) < 2:
             raise ValueError(
@@ -70,6 +77,6 @@ class UnMixHead(MixHead):
             )
         last = clean + len(mixtures) - 1
         return [
-            Term(Key(number), Key(number + 1), None, self.loss_weight, "loss_mix")
+            Pair(Key(number), Key(number + 1), None, self.weight, "loss_mix")
             for number in range(clean, last)
         ]

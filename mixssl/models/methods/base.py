@@ -100,9 +100,11 @@ class MixtureMethod(_Algorithm):
         method = type(self).__name__
         missing = sorted(self.mix_head.needs - self.offers)
         if missing:
+            lacks_neck = missing == ["regions"] and hasattr(self, "region_neck")
+            way_out = "set region_neck on the model" if lacks_neck else "choose another head or another method"
             raise ValueError(
                 f"{type(self.mix_head).__name__} needs a method with {', '.join(missing)} and {method} offers "
-                f"{', '.join(sorted(self.offers)) or 'nothing'}: choose another head or another method"
+                f"{', '.join(sorted(self.offers)) or 'nothing'}: {way_out}"
             )
         if not self.mixer.one_lam and "rows" not in self.offers:
             raise ValueError(
@@ -147,6 +149,7 @@ class MixtureMethod(_Algorithm):
         clean = len(inputs)
         terms: list[Term | SoftTerm] = [*self.clean_terms(clean)]
         if mixtures and self.mix_head is not None:
+            terms = _scaled(terms, self.mix_head.clean_weight)
             terms += self.mixture_terms(mixtures, clean)
         views = [*(View(i, x) for i, x in enumerate(inputs)), *_mixture_views(mixtures, clean)]
 
@@ -154,9 +157,13 @@ class MixtureMethod(_Algorithm):
         shared = [term.target for term in terms] if self.targets_are_online else []
         named = _by_view([*(term.online for term in terms), *shared])
         first, mixed = _select(views[:clean], named), _select(views[clean:], named)
-        joined, apart = (mixed, []) if self.joint_bn else ([], mixed)
+        joined, apart = (mixed, []) if self.joint_bn and first else ([], mixed)
 
-        online = self._encode_joined(first, joined) if joined else self.encode_online(first)
+        online: dict[Key, Tensor] = {}
+        if joined:
+            online = self._encode_joined(first, joined)
+        elif first:
+            online = self.encode_online(first)
         if self.training:
             listen(self)
             self.step_momentum()
@@ -229,14 +236,15 @@ class MixtureMethod(_Algorithm):
     def mixture_terms(self, mixtures: Sequence[MixedView], clean: int) -> list[Term | SoftTerm]:
         """The mix head's comparisons; override to leave out or to rescale some, as the parent's loss asks for."""
         assert self.mix_head is not None
-        return list(self.mix_head.terms(mixtures, clean))
+        found: list[Term | SoftTerm] = []
+        for term in self.mix_head.terms(mixtures, clean):
+            found += self.pair_terms(term) if isinstance(term, Pair) else [term]
+        return found
 
     def pair_terms(self, pair: Pair) -> list[Term]:
-        """The method's comparisons of two views that take the place of its clean views."""
+        """The method's comparisons of two views that take the place of its clean views 0 and 1."""
         return [
-            Term(pair.first, pair.second, pair.rows, _scale(pair.weight, term.weight), pair.name)
-            if term.online.view == 0
-            else Term(*_turn(pair), _scale(_turn(pair).weight, term.weight), pair.name)
+            _aligned(pair if term.online.view == 0 else _turned(pair), term)
             for term in self.clean_terms(2)
         ]
 
@@ -257,13 +265,25 @@ class MixtureMethod(_Algorithm):
     def encode_target(self, views: list[View], online: dict[Key, Tensor]) -> dict[Key, Tensor]:
         """Encodes what the online embeddings are compared with."""
 
-    @abstractmethod
+    def compare(self, online: Tensor, targets: dict[Key, Tensor], terms: list[Term]) -> list[Tensor]:
+        """Compares one online embedding with all that terms compare it with; in all terms ``online`` is the same.
+
+        Override where a row's loss depends on the target's other rows, so that reordering them first would hide them.
+
+        Returns:
+            As :meth:`pair_losses`.
+        """
+        return self.pair_losses(
+            online, [_take(targets[term.target], term.rows) for term in terms], terms
+        )
+
     def pair_losses(self, online: Tensor, targets: list[Tensor], terms: list[Term]) -> list[Tensor]:
-        """Compares one online embedding with each of several targets.
+        """Compares one online embedding with each of several targets, whose rows are in its order.
 
         Returns:
             A value per term: (M,), a loss per row, or a scalar where the loss does not decompose over rows.
         """
+        raise TypeError(f"{type(self).__name__} must define pair_losses, or compare")
 
     def candidate_logits(self, online: Tensor, target: Tensor, temperature: float | None) -> list[Tensor]:
         """Scores an online embedding against everything it could be; only for methods that offer candidates.
@@ -289,6 +309,27 @@ class MixtureMethod(_Algorithm):
         """Called by itself after each step of the optimizer; call it by hand only where no torch optimizer runs."""
         self.commit()
         self._momentum_due = True
+
+
+def _scaled(terms: list[Any], factor: float) -> list[Any]:
+    """Terms with their weights multiplied; none where nothing would be left of them."""
+    if factor == 1.0:
+        return terms
+    return [term._replace(weight=term.weight * factor) for term in terms] if factor else []
+
+
+def _turned(pair: Pair) -> Pair:
+    """The same pair seen from its second view."""
+    if pair.rows is None:
+        return pair._replace(first=pair.second, second=pair.first)
+    inverse = pair.rows.argsort()
+    weight = pair.weight[inverse] if isinstance(pair.weight, Tensor) else pair.weight
+    return Pair(pair.second, pair.first, inverse, weight, pair.name)
+
+
+def _aligned(pair: Pair, term: Term) -> Term:
+    """A clean term carried over to a pair."""
+    return Term(pair.first, pair.second, pair.rows, pair.weight * term.weight, pair.name)
 
 
 def _mixture_views(mixtures: Sequence[MixedView], clean: int) -> list[View]:
