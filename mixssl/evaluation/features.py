@@ -1,0 +1,214 @@
+"""Features of a whole data set from any mmpretrain model, on one process or many."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from mmengine.dataset import DefaultSampler
+from mmengine.dist import all_gather, get_world_size
+from mmengine.model import is_model_wrapper
+from mmpretrain.models import ImageClassifier
+from torch import Tensor, nn
+from torch.utils.data import BatchSampler, DataLoader, SequentialSampler
+
+from mixssl.evaluation.state import undisturbed
+
+__all__ = [
+    "FEATURES",
+    "FeatureSet",
+    "backbone_feature",
+    "check_loader",
+    "extract_features",
+    "pool",
+    "projected_feature",
+    "unwrap",
+]
+
+GATHER_ROWS = 8192
+"""Rows that one exchange between ranks carries: it bounds the memory beside the result."""
+
+
+class FeatureSet(NamedTuple):
+    """Features of a data set, in its order.
+
+    Attributes:
+        features: (N, D), float32.
+        labels: (N,), int64; None where the data set has none.
+    """
+
+    features: Tensor
+    labels: Tensor | None
+
+
+def unwrap(model: nn.Module) -> nn.Module:
+    """The model inside a distributed wrapper, or the model itself."""
+    inner: nn.Module = model.module if is_model_wrapper(model) else model  # type: ignore[assignment]
+    return inner
+
+
+def pool(feats: Tensor | Sequence[Tensor], tokens: str = "cls", extra_tokens: int = 1) -> Tensor:
+    """One vector per image from what a backbone returns.
+
+    Args:
+        feats: The output, or a sequence whose last item is meant: maps (N, C, H, W), which are averaged; tokens
+            (N, L, C); or vectors (N, C), which stay.
+        tokens: For tokens: "cls" takes the first, "avg" the mean of the patches.
+        extra_tokens: Number of tokens before those of the patches.
+
+    Returns:
+        (N, C), in the dtype of the input.
+
+    Raises:
+        ValueError: "cls" without a class token, an unknown name in ``tokens``, or another number of dimensions.
+    """
+    feat = feats if isinstance(feats, Tensor) else feats[-1]
+    if feat.ndim == 4:
+        return feat.mean(dim=(2, 3))
+    if feat.ndim == 2:
+        return feat
+    if feat.ndim != 3:
+        raise ValueError(
+            f"features have the shape {tuple(feat.shape)}; (N, C), (N, L, C) or (N, C, H, W) can be pooled."
+        )
+    if tokens == "avg":
+        return feat[:, extra_tokens:].mean(dim=1)
+    if tokens != "cls":
+        raise ValueError(f"tokens is {tokens!r}; choose 'cls' or 'avg'.")
+    if extra_tokens < 1:
+        raise ValueError(
+            "tokens is 'cls', but this backbone has no class token; choose tokens='avg'."
+        )
+    return feat[:, 0]
+
+
+def backbone_feature(model: nn.Module, inputs: Tensor, tokens: str = "cls") -> Tensor:
+    """The backbone's last output, pooled: (N, C, H, W) images to (N, D)."""
+    stage = {"stage": "backbone"} if isinstance(model, ImageClassifier) else {}
+    feats = model.extract_feat(inputs, **stage)  # type: ignore[operator]
+    return pool(feats, tokens, getattr(model.backbone, "num_extra_tokens", 1))
+
+
+def projected_feature(model: nn.Module, inputs: Tensor, tokens: str = "cls") -> Tensor:
+    """The embedding after the neck, not normalised: (N, C, H, W) images to (N, D).
+
+    Raises:
+        ValueError: The model has no neck.
+    """
+    if getattr(model, "neck", None) is None:
+        raise ValueError(
+            f"{type(model).__name__} has no neck to project with; choose feature='backbone'."
+        )
+    stage = {"stage": "backbone"} if isinstance(model, ImageClassifier) else {}
+    projected = model.neck(model.extract_feat(inputs, **stage))  # type: ignore[operator]
+    return pool(projected, tokens)
+
+
+FEATURES = {"backbone": backbone_feature, "projected": projected_feature}
+"""What a model can be asked for, by name."""
+
+
+def check_loader(loader: DataLoader) -> Tensor:
+    """Positions in the data set of the samples that this rank will get, in order: (n,), int64.
+
+    Raises:
+        ValueError: The order can't be known beforehand, or samples would be left out.
+    """
+    batches = loader.batch_sampler
+    known = (DefaultSampler, SequentialSampler)
+    if type(batches) is not BatchSampler or not isinstance(batches.sampler, known):
+        raise ValueError(
+            "features are put back into the order of the data set, which this loader's sampler does not tell; "
+            "use sampler=dict(type='DefaultSampler', shuffle=False)."
+        )
+    if len(loader.dataset) == 0:  # type: ignore[arg-type]
+        raise ValueError("the data set is empty; there is nothing to take features of.")
+    if batches.drop_last:
+        raise ValueError("this loader leaves out the last images; set drop_last=False.")
+    return torch.tensor([i for batch in batches for i in batch], dtype=torch.int64)
+
+
+def extract_features(
+    model: nn.Module,
+    loader: DataLoader,
+    feature: str = "backbone",
+    tokens: str = "cls",
+    storage: str | torch.device = "cpu",
+) -> FeatureSet:
+    """Features and labels of every image of a loader, in the order of its data set, the same on every rank.
+
+    Runs in float32 and evaluation mode, with rank 0's statistics; model and random states are afterwards as before. The
+    repeated samples by which a sampler fills up the ranks are dropped.
+
+    Args:
+        model: An mmpretrain model (self-supervised or classifier), also in its distributed wrapper.
+        loader: Gives one plain view per image, collated by ``default_collate``.
+        feature: "backbone" (pooled) or "projected" (after the neck, not normalised).
+        tokens: For backbones that return all tokens: "cls" or "avg".
+        storage: Where the result lies; batches are computed on the model's device.
+
+    Raises:
+        ValueError: An unknown feature, a model that lacks it, several views per image, a loader that leaves images out
+            or whose order is unknown.
+    """
+    if feature not in FEATURES:
+        raise ValueError(f"feature is {feature!r}; choose one of {', '.join(map(repr, FEATURES))}.")
+    model = unwrap(model)
+    positions = check_loader(loader)
+    total = len(loader.dataset)  # type: ignore[arg-type]
+    rows, labels = [], []
+    with undisturbed(model):
+        device = next(model.parameters()).device
+        for batch in loader:
+            data = model.data_preprocessor(batch, False)  # type: ignore[operator]
+            with torch.autocast(device.type, enabled=False):
+                vectors = FEATURES[feature](model, _one_view(data["inputs"]), tokens)
+            rows.append(vectors.float().to(storage))
+            labels.append(_labels(batch.get("data_samples")))
+        features = _in_order(torch.cat(rows), positions, total)
+        known = [part for part in labels if part is not None]
+        if len(known) < len(labels):
+            return FeatureSet(features, None)
+        return FeatureSet(features, _in_order(torch.cat(known).to(storage), positions, total))
+
+
+def _one_view(inputs: Tensor | Sequence[Tensor]) -> Tensor:
+    if isinstance(inputs, Tensor):
+        return inputs
+    if len(inputs) != 1:
+        raise ValueError(
+            f"the loader gives {len(inputs)} views per image and features need one; "
+            "leave MultiView out of its pipeline."
+        )
+    return inputs[0]
+
+
+def _labels(samples: Sequence | None) -> Tensor | None:
+    """One label per sample, (n,), or None where a sample has none or several."""
+    if samples is None:
+        return None
+    labels = [sample.get("gt_label") for sample in samples]
+    if any(label is None or label.numel() != 1 for label in labels):
+        return None
+    return torch.cat([label.reshape(1).cpu() for label in labels])
+
+
+def _in_order(rows: Tensor, positions: Tensor, total: int) -> Tensor:
+    """This rank's rows (n, ...) at its positions (n,), and all ranks' together: (total, ...)."""
+    out = rows.new_empty((total, *rows.shape[1:]))
+    if get_world_size() == 1:
+        out[positions.to(rows.device)] = rows
+        return out
+    longest = max(int(n) for n in all_gather(torch.tensor([len(rows)])))
+    # Ranks may differ by a row; the filling has no position.
+    fill = longest - len(rows)
+    positions = torch.cat([positions, positions.new_full((fill,), -1)])
+    rows = torch.cat([rows, rows.new_zeros((fill, *rows.shape[1:]))])
+    for start in range(0, longest, GATHER_ROWS):
+        part = slice(start, start + GATHER_ROWS)
+        places, values = all_gather(positions[part]), all_gather(rows[part])
+        for place, value in zip(places, values, strict=True):
+            real = place >= 0
+            out[place[real].to(out.device)] = value[real.to(value.device)].to(out.device)
+    return out

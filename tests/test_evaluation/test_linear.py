@@ -1,0 +1,121 @@
+"""Linear probes on raw digits, where logistic regression says what is right."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from sklearn.linear_model import LogisticRegression
+from torch import Tensor
+
+from mixssl.datasets import Digits
+from mixssl.evaluation import accuracy, fit_linear_probe, logistic_regression
+
+
+@pytest.fixture(scope="module")
+def digits() -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Raw pixels in [0, 1] and labels, to train on and to test on."""
+    parts: list[Tensor] = []
+    for split in ("train", "test"):
+        dataset = Digits(split, size=8)
+        images = np.stack([dataset.get_data_info(i)["img"][..., 0] for i in range(len(dataset))])
+        parts.append(torch.from_numpy(images).flatten(1).float() / 255)
+        parts.append(torch.from_numpy(dataset.get_gt_labels()))
+    return parts[0], parts[1], parts[2], parts[3]
+
+
+def test_probe_is_within_half_a_point_of_logistic_regression(
+    digits: tuple[Tensor, Tensor, Tensor, Tensor],
+) -> None:
+    x, y, queries, answers = digits
+    ours = accuracy(fit_linear_probe(x, y).predict(queries), answers)
+    theirs = accuracy(logistic_regression(x, y, queries), answers)
+    assert theirs > 96
+    assert abs(ours - theirs) <= 0.5
+
+
+def test_standardised_probe_minimises_what_logistic_regression_does(
+    digits: tuple[Tensor, Tensor, Tensor, Tensor],
+) -> None:
+    x, y, queries, answers = digits
+    decay = 1e-4
+    probe = fit_linear_probe(x, y, standardize=True, weight_decay=decay, epochs=200)
+    ours = accuracy(probe.predict(queries), answers)
+    # The mean loss with decay is N times the sum with scikit-learn's 1 / (2 C) as the penalty's weight.
+    same_penalty = logistic_regression(x, y, queries, inverse_l2=1 / (len(x) * decay))
+    assert abs(ours - accuracy(same_penalty, answers)) <= 0.5
+
+
+def test_logistic_regression_is_scikit_learns(
+    digits: tuple[Tensor, Tensor, Tensor, Tensor],
+) -> None:
+    x, y, queries, _ = digits
+    mean, std = x.numpy().mean(0), x.numpy().std(0)
+    std[std == 0] = 1
+    model = LogisticRegression(max_iter=2000).fit((x.numpy() - mean) / std, y.numpy())
+    expected = model.predict((queries.numpy() - mean) / std)
+    agree = (logistic_regression(x, y, queries).numpy() == expected).mean()
+    assert agree > 0.995
+
+
+def test_one_epoch_is_one_adam_step_by_hand() -> None:
+    # Adam's first step has the length lr against the sign of the gradient, whatever its size.
+    x, y = torch.tensor([[1.0, 0.0], [0.0, 1.0]]), torch.tensor([0, 1])
+    probe = fit_linear_probe(x, y, epochs=1, batch_size=2, weight_decay=0.0, lr=0.01)
+    assert probe.weight.numpy() == pytest.approx(0.01 * np.array([[1, -1], [-1, 1]]), rel=1e-4)
+    assert probe.bias.numpy() == pytest.approx(np.zeros(2), abs=1e-7)
+    assert probe.predict(x).tolist() == [0, 1]
+
+
+def test_seed_fixes_the_result_and_the_global_state_is_left_alone() -> None:
+    x = torch.randn(60, 5, generator=torch.Generator().manual_seed(0))
+    y = torch.arange(60) % 3
+    settings: dict[str, Any] = {"epochs": 3, "batch_size": 16}
+    torch.manual_seed(5)
+    before, kept = torch.get_rng_state(), x.clone()
+    with torch.no_grad():
+        first, again = (fit_linear_probe(x, y, seed=1, **settings) for _ in range(2))
+    other = fit_linear_probe(x, y, seed=2, **settings)
+    assert first.weight.equal(again.weight)
+    assert not first.weight.equal(other.weight)
+    assert torch.get_rng_state().equal(before)
+    assert x.equal(kept)
+    assert not first.weight.requires_grad
+
+
+def test_steps_per_epoch_are_those_of_the_protocol() -> None:
+    x = torch.randn(130, 3, generator=torch.Generator().manual_seed(0))
+    y = torch.arange(130) % 2
+    weights = [fit_linear_probe(x, y, epochs=2, batch_size=size).weight for size in (None, 3, 4)]
+    assert weights[0].equal(weights[1])
+    assert not weights[0].equal(weights[2])
+
+
+def test_standardising_frees_from_scale_and_constant_dimensions() -> None:
+    g = torch.Generator().manual_seed(0)
+    x = torch.cat([torch.randn(90, 4, generator=g), torch.full((90, 1), 3.0)], 1)
+    y = (x[:, 0] > 0).long()
+    scaled = x * torch.tensor([1e3, 1.0, 1e-3, 1.0, 1.0])
+    probes = [fit_linear_probe(part, y, epochs=40, standardize=True) for part in (x, scaled)]
+    assert probes[0].predict(x).equal(probes[1].predict(scaled))
+    assert all(bool(probe.weight.isfinite().all()) for probe in probes)
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"labels": None}, "no labels"),
+        ({"labels": torch.zeros(3, dtype=torch.int64)}, "must be"),
+        ({"features": torch.zeros(0, 3), "labels": torch.zeros(0, dtype=torch.int64)}, "must be"),
+        ({"labels": torch.tensor([0, -1])}, "integers >= 0"),
+        ({"epochs": 0}, "epochs 0"),
+        ({"lr_end": 0.0}, "lr_end 0.0"),
+    ],
+)
+def test_bad_input_is_named(changes: dict[str, Any], named: str) -> None:
+    with pytest.raises(ValueError, match=named):
+        fit_linear_probe(
+            **{"features": torch.ones(2, 3), "labels": torch.tensor([0, 1]), **changes}
+        )
