@@ -4,6 +4,8 @@ from mixssl.mixing.base import Mixer
 from mixssl.mixing.local_global import InterCutMix, IntraCutMix, region_boxes, view_mixture
 from mixssl.mixing.mixco import MixCo, halves_mixture
 from mixssl.mixing.ops import blend, box_mask, mask_blend, paste
+from mixssl.mixing.policies import CutMix, FMix, MixUp, Policy, ResizeMix, SaliencyMix
+from mixssl.mixing.saliency import center_surround
 from mixssl.mixing.sampling import (
     StepRandom,
     beta,
@@ -15,15 +17,22 @@ from mixssl.mixing.sampling import (
 from mixssl.mixing.unmix import UnMix, global_mixture, region_mixture
 
 __all__ = [
+    "CutMix",
+    "FMix",
     "InterCutMix",
     "IntraCutMix",
     "MixCo",
+    "MixUp",
     "Mixer",
+    "Policy",
+    "ResizeMix",
+    "SaliencyMix",
     "StepRandom",
     "UnMix",
     "beta",
     "blend",
     "box_mask",
+    "center_surround",
     "cut_boxes",
     "global_mixture",
     "halves_mixture",

@@ -21,8 +21,8 @@ __all__ = ["MixCo", "halves_mixture"]
 class MixCo(Mixer):
     """Blends image i of the first half of a batch with image i of the second half, λ ~ U(0, 1) for each pair.
 
-    A batch of N images gives N/2 mixtures (MixCo, Kim et al. 2020, eq. 2 and Algorithm 1; printed as it is the algorithm
-    leaves open whether pairs share λ; eq. 2 and the authors' code draw one for each).
+    A batch of N images gives N/2 mixtures (MixCo, Kim et al. 2020, eq. 2 and Algorithm 1). The algorithm leaves open
+    whether pairs share λ; eq. 2 and the authors' code draw one for each.
 
     Args:
         views: Clean views to mix: ``(0,)`` is the paper's query view; ``(0, 1)`` also the other one, with the same λ,

@@ -9,7 +9,16 @@ import torch
 from mmengine.dist import broadcast
 from torch import Tensor, nn
 
-__all__ = ["StepRandom", "beta", "cut_boxes", "random_partner", "reverse_partner", "uniform"]
+__all__ = [
+    "StepRandom",
+    "beta",
+    "clip_boxes",
+    "cut_boxes",
+    "half_sides",
+    "random_partner",
+    "reverse_partner",
+    "uniform",
+]
 
 _MASK64 = (1 << 64) - 1
 
@@ -76,13 +85,34 @@ def cut_boxes(
         boxes: (B, 4), int64: top, left, bottom, right, half-open.
         lam: (B,), float64: exact weight left to the own image.
     """
-    side = (1.0 - lam.double()).clamp_min(0).sqrt()
     size = torch.tensor([height, width], dtype=torch.float64)
-    half = (side[:, None] * size).long() // 2
     centre = (torch.rand(len(lam), 2, generator=generator, dtype=torch.float64) * size).long()
-    limit = size.long()
+    return clip_boxes(centre, half_sides(lam, height, width), height, width)
+
+
+def half_sides(lam: Tensor, height: int, width: int) -> Tensor:
+    """Half the sides of boxes that cover about ``1 - lam`` of an image: (B, 2), int64, height first, rounded down."""
+    side = (1.0 - lam.double()).clamp_min(0).sqrt()
+    size = torch.tensor([height, width], dtype=torch.float64, device=lam.device)
+    return (side[:, None] * size).long() // 2
+
+
+def clip_boxes(centre: Tensor, half: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
+    """Clips boxes to the image and says what they leave of it.
+
+    Args:
+        centre: (B, 2), int64: row and column.
+        half: Half sides, (B, 2), int64, on the same device.
+        height: Of the image, in pixels.
+        width: Of the image, in pixels.
+
+    Returns:
+        boxes: (B, 4), int64: top, left, bottom, right, half-open.
+        lam: (B,), float64: exact weight left to the own image.
+    """
     low = (centre - half).clamp_min(0)
-    high = torch.minimum(centre + half, limit)
+    row, column = (centre + half).unbind(dim=1)
+    high = torch.stack([row.clamp_max(height), column.clamp_max(width)], dim=1)
     area = (high - low).prod(dim=1)
     return torch.cat([low, high], dim=1), 1.0 - area.double() / (height * width)
 

@@ -60,20 +60,23 @@ class UnMix(Mixer):
         return [region_mixture(views[source], source, lam, boxes) for source in self.views]
 
 
-def global_mixture(images: Tensor, source: int, lam: Tensor) -> MixedView:
-    """Blends a view with its own reversed batch.
+def global_mixture(
+    images: Tensor, source: int, lam: Tensor, partner: Tensor | None = None
+) -> MixedView:
+    """Blends a view with another order of its batch.
 
     Args:
         images: (N, C, H, W).
         source: Number of the view.
         lam: (1,) or (N,), in [0, 1]; outside it a ValueError is raised.
+        partner: Image blended into each, (N,), int64; None for the reversed batch.
 
     Returns:
         The mixture, its mask constant over each image.
     """
     size, _, height, width = images.shape
     lam = _weights(lam, size).to(images.device, non_blocking=True)
-    partner = reverse_partner(size, images.device)
+    partner = reverse_partner(size, images.device) if partner is None else partner.to(images.device)
     return MixedView(
         images=blend(images, images[partner], lam),
         source=source,
@@ -85,14 +88,17 @@ def global_mixture(images: Tensor, source: int, lam: Tensor) -> MixedView:
     )
 
 
-def region_mixture(images: Tensor, source: int, lam: Tensor, boxes: Tensor) -> MixedView:
-    """Pastes boxes of the reversed batch into a view.
+def region_mixture(
+    images: Tensor, source: int, lam: Tensor, boxes: Tensor, partner: Tensor | None = None
+) -> MixedView:
+    """Pastes boxes of another order of the batch into a view.
 
     Args:
         images: (N, C, H, W).
         source: Number of the view.
         lam: (1,) or (N,): what the boxes leave to the own image, in [0, 1]; outside it a ValueError is raised.
         boxes: (1, 4) or (N, 4): top, left, bottom, right in pixels, half-open.
+        partner: Image whose box is pasted into each, (N,), int64; None for the reversed batch.
 
     Returns:
         The mixture, its mask 0 inside the box and 1 outside.
@@ -100,7 +106,7 @@ def region_mixture(images: Tensor, source: int, lam: Tensor, boxes: Tensor) -> M
     size, _, height, width = images.shape
     lam = _weights(lam, size).to(images.device, non_blocking=True)
     boxes = boxes.to(images.device, non_blocking=True).expand(size, 4)
-    partner = reverse_partner(size, images.device)
+    partner = reverse_partner(size, images.device) if partner is None else partner.to(images.device)
     return MixedView(
         images=paste(images, images[partner], boxes),
         source=source,

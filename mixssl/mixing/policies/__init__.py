@@ -1,0 +1,20 @@
+"""Predefined policies: two images become one by a fixed rule, with a random partner in the batch."""
+
+from mixssl.mixing.policies.base import BetaPolicy, Policy
+from mixssl.mixing.policies.cutmix import CutMix
+from mixssl.mixing.policies.fmix import FMix, fourier_masks
+from mixssl.mixing.policies.mixup import MixUp
+from mixssl.mixing.policies.resizemix import ResizeMix, resize_paste
+from mixssl.mixing.policies.saliencymix import SaliencyMix
+
+__all__ = [
+    "BetaPolicy",
+    "CutMix",
+    "FMix",
+    "MixUp",
+    "Policy",
+    "ResizeMix",
+    "SaliencyMix",
+    "fourier_masks",
+    "resize_paste",
+]

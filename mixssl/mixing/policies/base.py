@@ -1,0 +1,131 @@
+"""What the predefined policies share: a random partner, draws apart from pixels, a λ per batch or per image."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from typing import Generic, TypeVar
+
+import torch
+from torch import Tensor
+
+from mixssl.mixing.base import Mixer
+from mixssl.mixing.sampling import beta, random_partner
+from mixssl.structures import MixedView
+
+__all__ = ["BetaPolicy", "Policy", "rows_mixture"]
+
+Draw = TypeVar("Draw")
+
+
+class Policy(Mixer, Generic[Draw]):
+    """Mixes every image of a view with that of a random permutation of the batch.
+
+    In the cross-view pipeline of AMix (Liu et al. 2022, §3.1) the mixture is then compared with its two images in the
+    other clean view: read it with :class:`~mixssl.models.heads.UnMixHead`.
+
+    Args:
+        per_sample: Whether each image has draws of its own instead of one for the batch.
+        views: Clean views to mix, all of one size, with the same partners and the same draws.
+
+    Raises:
+        ValueError: If an argument lies outside its range.
+    """
+
+    def __init__(self, per_sample: bool = False, views: Sequence[int] = (0,)) -> None:
+        self.per_sample = per_sample
+        self.one_lam = not per_sample
+        self.views = self.checked_views(views)
+
+    def __call__(self, views: Sequence[Tensor], generator: torch.Generator) -> list[MixedView]:
+        """Mixes ``self.views`` of the clean views; see :meth:`Mixer.__call__`."""
+        self.require_pairs(views)
+        self.require_views(views, self.views)
+        first = views[self.views[0]]
+        sizes = {tuple(views[source].shape[-2:]) for source in self.views}
+        if len(sizes) > 1:
+            raise ValueError(
+                f"{type(self).__name__} got views of {sorted(sizes)} pixels and mixes views of one size: "
+                "name those of one size in views"
+            )
+        partner = random_partner(len(first), generator)
+        height, width = first.shape[-2:]
+        draw = self.draw(len(first) if self.per_sample else 1, height, width, generator)
+        partner = partner.to(first.device, non_blocking=True)
+        return [self.render(views[source], source, partner, draw) for source in self.views]
+
+    @abstractmethod
+    def draw(self, count: int, height: int, width: int, generator: torch.Generator) -> Draw:
+        """Draws all that is random, on the CPU.
+
+        Args:
+            count: Of draws: 1, or one for each image.
+            height: Of the images, in pixels.
+            width: Of the images, in pixels.
+            generator: A CPU generator.
+        """
+
+    @abstractmethod
+    def render(self, images: Tensor, source: int, partner: Tensor, draw: Draw) -> MixedView:
+        """Mixes a view; draws nothing.
+
+        Args:
+            images: (N, C, H, W). Never modified.
+            source: Number of the view.
+            partner: (N,), int64, on the images' device.
+            draw: What :meth:`draw` returned.
+        """
+
+
+class BetaPolicy(Policy[Draw]):
+    """A policy that draws λ ~ Beta(alpha, alpha).
+
+    Args:
+        alpha: Of the Beta distribution, > 0.
+        per_sample: Whether each image has draws of its own instead of one for the batch.
+        views: Clean views to mix, all of one size, with the same partners and the same draws.
+
+    Raises:
+        ValueError: If an argument lies outside its range.
+    """
+
+    def __init__(
+        self, alpha: float = 1.0, per_sample: bool = False, views: Sequence[int] = (0,)
+    ) -> None:
+        super().__init__(per_sample, views)
+        self.alpha = self.checked_alpha(alpha)
+
+    def draw_lam(self, count: int, generator: torch.Generator) -> Tensor:
+        """Draws λ, (count,), float64, on the CPU."""
+        return beta(self.alpha, count, generator)
+
+
+def rows_mixture(
+    images: Tensor | None,
+    source: int,
+    partner: Tensor,
+    lam: Tensor,
+    mask: Tensor,
+    boxes: Tensor | None = None,
+) -> MixedView:
+    """Writes the record of a mixture of one view, with a row per image.
+
+    Args:
+        images: The mixed pixels, (N, C, H, W); None where the model makes them.
+        source: Number of the view.
+        partner: (N,), int64.
+        lam: (1,) or (N,).
+        mask: (1, 1, H, W) or (N, 1, H, W).
+        boxes: (1, 4) or (N, 4).
+    """
+    size, device = len(partner), partner.device
+    return MixedView(
+        images=images,
+        source=source,
+        partner_view=source,
+        index=torch.arange(size, device=device),
+        partner=partner,
+        lam=lam.float().to(device, non_blocking=True).expand(size),
+        mask=mask.expand(size, -1, -1, -1),
+        boxes=None if boxes is None else boxes.expand(size, 4),
+    )

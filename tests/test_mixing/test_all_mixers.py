@@ -1,0 +1,183 @@
+"""What every registered mixer promises, tested the day it is registered."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from support.tiny import views
+from torch import Tensor
+
+from mixssl.mixing import Mixer
+from mixssl.registry import MIXERS
+from mixssl.structures import MixedView
+
+MIXERS.import_from_location()
+NAMES = sorted(MIXERS.module_dict)
+DECREED = {"ResizeMix", "PuzzleMix"}
+"""The pixels inside the mask are not the partner's at the same place; their own tests say what they are."""
+ALONE = {"IntraCutMix"}
+"""An image is mixed with its own other view, so that one is enough."""
+ARGUMENTS: dict[str, dict] = {"MultiScale": {"mixer": {"type": "mixssl.UnMix"}, "scales": 1}}
+"""What a mixer can't be built without."""
+BATCH, SIZE = 8, 16
+
+
+def _mixer(name: str, **changes: object) -> Mixer:
+    mixer = MIXERS.build({"type": f"mixssl.{name}"} | ARGUMENTS.get(name, {}) | changes)
+    assert isinstance(mixer, Mixer)
+    return mixer
+
+
+def _generator(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def _sources(mixed: MixedView, x: list[Tensor]) -> tuple[Tensor, Tensor]:
+    """Own and partner images of each row."""
+    return x[mixed.source][mixed.index], x[mixed.partner_view][mixed.partner]
+
+
+def _draws(name: str, count: int = 10, **changes: object) -> list[tuple[list[Tensor], MixedView]]:
+    mixer, x = _mixer(name, **changes), views(BATCH, SIZE)
+    return [(x, mixed) for seed in range(count) for mixed in mixer(x, _generator(seed))]
+
+
+def _variants(name: str) -> list[dict]:
+    """The defaults, and a λ per image where there is a switch for it."""
+    return [{}, {"per_sample": True}] if hasattr(_mixer(name), "per_sample") else [{}]
+
+
+def test_the_registry_is_not_empty() -> None:
+    assert {"UnMix", "MixCo", "MixUp"} <= set(NAMES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_record_is_whole(name: str) -> None:
+    for changes in _variants(name):
+        for x, mixed in _draws(name, **changes):
+            rows = len(mixed.index)
+            assert 0 <= mixed.source < len(x) and 0 <= mixed.partner_view < len(x)
+            for part in (mixed.index, mixed.partner):
+                assert part.shape == (rows,) and part.dtype == torch.int64
+                assert part.min() >= 0 and part.max() < BATCH
+            assert mixed.lam.shape == (rows,) and mixed.lam.dtype == torch.float32
+            assert mixed.lam.min() >= 0 and mixed.lam.max() <= 1
+            if mixed.images is not None:
+                assert mixed.images.shape == (rows, 3, SIZE, SIZE)
+            if mixed.boxes is not None:
+                top, left, bottom, right = mixed.boxes.unbind(1)
+                assert mixed.boxes.shape == (rows, 4) and mixed.boxes.dtype == torch.int64
+                assert (top >= 0).all() and (top <= bottom).all() and (bottom <= SIZE).all()
+                assert (left >= 0).all() and (left <= right).all() and (right <= SIZE).all()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_masks_mean_is_lam(name: str) -> None:
+    checked = 0
+    for changes in _variants(name):
+        for _, mixed in _draws(name, **changes):
+            if mixed.mask is not None:
+                assert mixed.mask.shape == (len(mixed.index), 1, SIZE, SIZE)
+                assert mixed.mask.min() >= 0 and mixed.mask.max() <= 1
+                mean = mixed.mask.double().mean(dim=(1, 2, 3))
+                assert torch.allclose(mean, mixed.lam.double(), atol=1e-6)
+                checked += 1
+    assert checked or not _draws(name)[0][1].images is not None
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in DECREED])
+def test_pixels_are_what_the_record_says(name: str) -> None:
+    for changes in _variants(name):
+        for x, mixed in _draws(name, **changes):
+            if mixed.images is None:
+                continue
+            assert mixed.mask is not None
+            own, other = _sources(mixed, x)
+            expected = mixed.mask * own + (1 - mixed.mask) * other
+            assert torch.allclose(mixed.images, expected, atol=1e-6)
+            whole, none = (mixed.mask == 1).expand_as(own), (mixed.mask == 0).expand_as(own)
+            assert torch.equal(mixed.images[whole], own[whole])
+            assert torch.equal(mixed.images[none], other[none])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_image_of_all_ones_stays_one(name: str) -> None:
+    """However the pixels move, every weight is a weight of a mean."""
+    ones = [torch.ones(BATCH, 3, SIZE, SIZE) for _ in range(2)]
+    for mixed in _mixer(name)(ones, _generator()):
+        if mixed.images is not None:
+            assert torch.allclose(mixed.images, torch.ones_like(mixed.images))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_one_lam_is_one_lam(name: str) -> None:
+    for changes in _variants(name):
+        if _mixer(name, **changes).one_lam:
+            assert all(len(mixed.lam.unique()) == 1 for _, mixed in _draws(name, **changes))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_inputs_are_not_modified(name: str) -> None:
+    x = views(BATCH, SIZE)
+    before = [view.clone() for view in x]
+    for changes in _variants(name):
+        for seed in range(5):
+            for mixed in _mixer(name, **changes)(x, _generator(seed)):
+                if mixed.images is not None:
+                    mixed.images.zero_()  # nor does a mixture share memory with them
+    assert all(torch.equal(a, b) for a, b in zip(x, before, strict=True))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_same_seed_same_mixture_and_no_other_source_of_chance(name: str) -> None:
+    x = views(BATCH, SIZE)
+    for changes in _variants(name):
+        mixer = _mixer(name, **changes)
+        torch.manual_seed(1)
+        state = torch.get_rng_state()
+        first = mixer(x, _generator(3))
+        assert torch.equal(torch.get_rng_state(), state)
+        torch.manual_seed(2)
+        for a, b in zip(first, mixer(x, _generator(3)), strict=True):
+            for one, two in zip(a, b, strict=True):
+                assert torch.equal(one, two) if isinstance(one, Tensor) else one == two
+        others = [mixer(x, _generator(seed)) for seed in range(4, 8)]
+        assert any(not torch.equal(first[0].lam, other[0].lam) for other in others)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+@pytest.mark.parametrize("name", NAMES)
+def test_the_dtype_of_the_views_is_kept(name: str, dtype: torch.dtype) -> None:
+    x = [view.to(dtype) for view in views(BATCH, SIZE)]
+    for mixed in _mixer(name)(x, _generator()):
+        assert mixed.images is None or mixed.images.dtype == dtype
+        assert mixed.lam.dtype == torch.float32
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in ALONE])
+def test_a_batch_of_one_is_refused(name: str) -> None:
+    with pytest.raises(ValueError, match="got a batch of 1 and needs at least 2.*drop_last"):
+        _mixer(name)(views(1, SIZE), _generator())
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if hasattr(_mixer(name), "alpha")])
+def test_near_the_ends_of_lam_a_mixture_is_one_of_its_images(name: str) -> None:
+    """A tiny alpha draws λ next to 0 or 1; where λ ends up 1 nothing may be left of the partner."""
+    seen = set()
+    for x, mixed in _draws(name, 40, alpha=0.005):
+        if mixed.images is None:
+            return
+        own, other = _sources(mixed, x)
+        for end, image in ((1.0, own), (0.0, other)):
+            rows = mixed.lam == end
+            if rows.any() and not (name in DECREED and end == 0.0):
+                assert torch.equal(mixed.images[rows], image[rows])
+                seen.add(end)
+    assert 1.0 in seen or all((mixed.lam < 1).all() for _, mixed in _draws(name, 40, alpha=0.005))
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if hasattr(_mixer(name), "alpha")])
+def test_an_alpha_out_of_range_is_refused(name: str) -> None:
+    for alpha in (0.0, float("nan")):
+        with pytest.raises(ValueError, match=f"alpha of {name} is {alpha} and must be > 0"):
+            _mixer(name, alpha=alpha)
