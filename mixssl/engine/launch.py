@@ -170,22 +170,30 @@ def prepare_devices(cfg: Config) -> list[str]:
     ]
 
 
-def build_runner(cfg: Config, notes: list[str]) -> Runner:
-    """Builds the runner that a config asks for, and logs ``notes`` first thing.
+class _CPURunner(Runner):
+    """A runner for several processes without GPUs."""
 
-    SyncBN has no CPU implementation; with several processes there, each keeps its own statistics. (With one process
-    mmengine does that by itself.)
-    """
-    runner = RUNNERS.build(cfg) if "runner_type" in cfg else Runner.from_cfg(cfg)
-    for note in notes:
-        runner.logger.info(note)
-    if runner.distributed and not torch.cuda.is_available():
-        found = sum(isinstance(module, nn.SyncBatchNorm) for module in runner.model.modules())
+    def wrap_model(self, model_wrapper_cfg: dict | None, model: nn.Module) -> nn.Module:
+        """Wraps the model after making SyncBN plain, for which there is no CPU implementation."""
+        found = sum(isinstance(module, nn.SyncBatchNorm) for module in model.modules())
         if found:
-            runner.model.module = revert_sync_batchnorm(runner.model.module)
-            runner.logger.info(
+            model = revert_sync_batchnorm(model)
+            self.logger.info(
                 f"SyncBN needs GPUs: its {found} layers are plain BN here, each process by itself."
             )
+        return super().wrap_model(model_wrapper_cfg, model)
+
+
+def build_runner(cfg: Config, notes: list[str]) -> Runner:
+    """Builds the runner that a config asks for, and logs ``notes``."""
+    if "runner_type" in cfg:
+        runner = RUNNERS.build(cfg)
+    elif cfg.launcher != "none" and not torch.cuda.is_available():
+        runner = _CPURunner.from_cfg(cfg)
+    else:
+        runner = Runner.from_cfg(cfg)  # with one process it makes SyncBN plain by itself
+    for note in notes:
+        runner.logger.info(note)
     return runner
 
 
