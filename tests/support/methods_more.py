@@ -71,6 +71,32 @@ def mocov3_vit(type: str = "mixssl.MixMoCoV3", mixer: dict | None = None, **chan
     return mocov3(type, mixer, **({"backbone": vit, "neck": neck} | changes))
 
 
+def swav(type: str = "mixssl.MixSwAV", mixer: dict | None = None, **changes: Any) -> dict:
+    """Config of a SwAV with two crops and 12 prototypes; ``num_crops`` for more."""
+    num_crops = changes.pop("num_crops", [2])
+    cfg = {
+        "type": type,
+        "backbone": backbone(),
+        "neck": {
+            "type": "mmpretrain.SwAVNeck",
+            "in_channels": WIDTH * 8,
+            "hid_channels": 16,
+            "out_channels": DIM,
+            "norm_cfg": {"type": "BN1d"},
+        },
+        "head": {
+            "type": "mmpretrain.SwAVHead",
+            "loss": {
+                "type": "mmpretrain.SwAVLoss",
+                "feat_dim": DIM,
+                "num_crops": num_crops,
+                "num_prototypes": 12,
+            },
+        },
+    }
+    return _finish(cfg, mixer, changes)
+
+
 @contextmanager
 def run_length(steps: int = 100) -> Iterator[None]:
     """Tells momentum schedules how long the run is, as a Runner does, and takes it back."""
@@ -83,5 +109,5 @@ def run_length(steps: int = 100) -> Iterator[None]:
         info.pop("max_iters") if before is None else info.update(max_iters=before)
 
 
-METHODS: dict[str, Callable[..., dict]] = {"MixMoCoV3": mocov3, "MixWMSE": wmse}
+METHODS: dict[str, Callable[..., dict]] = {"MixMoCoV3": mocov3, "MixSwAV": swav, "MixWMSE": wmse}
 """By the name a method is registered under: a function of (type, mixer, **changes) that gives its config."""

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
-from mmengine.dist import all_gather, get_rank, get_world_size
+from mmengine.dist import all_gather, get_rank
 from mmpretrain.models import MoCoV3
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -18,33 +17,31 @@ from mixssl.structures import Key, MixedView, SoftTerm, Term
 
 __all__ = ["MixMoCoV3"]
 
+_GATHERED = "gathered"
+"""Region under which the keys of all devices travel beside those of this one."""
+
 
 @MODELS.register_module()
 class MixMoCoV3(MixtureMethod, MoCoV3):
     """mmpretrain's MoCo v3 with mixtures (Chen, Xie, He 2021).
 
-    Without a mixer loss, gradients, buffers and state keys are the parent's, bit by bit. The momentum encoder moves once
-    per optimizer step, under gradient accumulation too. Keys are gathered from all devices once per view, a mixture
-    goes through the predictor once, and its logits against all keys are computed once for all its terms, in fp32.
+    Without a mixer loss, gradients, buffers and state keys are the parent's, bit by bit. The momentum encoder moves
+    once per optimizer step, under gradient accumulation too. Keys are gathered from all devices once per view, a
+    mixture goes through the predictor once, and its logits against all keys are computed once for all its terms, in
+    fp32.
 
     A mixture's loss has the factor of the clean one, the head's ``loss_weight``, 2τ in the paper's recipes; a soft
     term's too. With a ViT as backbone a mixture and its reverse share an encoding as long as ``drop_rate`` and
     ``drop_path_rate`` are 0, as they are in the paper's recipes.
 
-    Args:
-        *args: Of mmpretrain's MoCoV3.
-        **kwargs: Of mmpretrain's MoCoV3 (backbone, neck, head, base_momentum, data_preprocessor, ...) and ``mix_head``,
-            ``joint_bn``. ``base_momentum`` is the weight of the new value at the start, 0.01 for the paper's 0.99.
+    Arguments are those of mmpretrain's MoCoV3 and ``mix_head``, ``joint_bn``; ``base_momentum`` is the weight of the
+    new value at the start, 0.01 for the paper's 0.99.
 
     Raises:
         ValueError: In training, if the length of the run is unknown.
     """
 
     offers = frozenset({"rows", "candidates"})
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self._gathered: dict[Key, Tensor] = {}
 
     def check_batch(self, inputs: list[Tensor]) -> None:
         """Raises a ValueError where views are missing or the momentum's course is unknown."""
@@ -78,37 +75,42 @@ class MixMoCoV3(MixtureMethod, MoCoV3):
 
     @torch.no_grad()
     def encode_target(self, views: list[View], online: dict[Key, Tensor]) -> dict[Key, Tensor]:
-        """Keys of this device, normalised, (M, D); those of all devices are set aside for the step."""
+        """Keys of this device, normalised, (M, D), and beside them those of all devices."""
         keys = {
             Key(view.number): F.normalize(self.momentum_encoder(view.images)[0], dim=1)
             for view in views
         }
-        self._gathered = {name: torch.cat(all_gather(key), dim=0) for name, key in keys.items()}
-        return keys
+        everywhere = {
+            Key(name.view, _GATHERED): torch.cat(all_gather(key), dim=0)
+            for name, key in keys.items()
+        }
+        return keys | everywhere
 
-    def pair_losses(self, online: Tensor, targets: list[Tensor], terms: list[Term]) -> list[Tensor]:
+    def compare(
+        self, online: Tensor, targets: dict[Key, Tensor], terms: list[Term]
+    ) -> list[Tensor]:
         """InfoNCE against the keys of all devices, by the parent's loss."""
         losses = []
         with torch.autocast(online.device.type, enabled=False):
-            logits = {name: self._logits(online, name) for name in {term.target for term in terms}}
-            for term, target in zip(terms, targets, strict=True):
-                rows = (
-                    torch.arange(len(target), device=online.device)
-                    if term.rows is None
-                    else term.rows
-                )
-                labels = rows + len(self._gathered[term.target]) // get_world_size() * get_rank()
+            logits = {
+                view: self._logits(online.float(), targets[Key(view, _GATHERED)].float())
+                for view in {term.target.view for term in terms}
+            }
+            for term in terms:
+                own = len(targets[term.target])
+                rows = torch.arange(own, device=online.device) if term.rows is None else term.rows
                 plain = term.rows is None and not isinstance(term.weight, Tensor)
-                reduction = None if plain else "none"
-                losses.append(
-                    self.head.loss_module(logits[term.target], labels, reduction_override=reduction)
+                value = self.head.loss_module(
+                    logits[term.target.view],
+                    rows + own * get_rank(),
+                    reduction_override=None if plain else "none",
                 )
+                losses.append(value)
         return losses
 
-    def _logits(self, online: Tensor, target: Key) -> Tensor:
-        """Scores against one view's keys of all devices, divided by the temperature, (M, N x devices)."""
-        keys = self._gathered[target].float()
-        return torch.einsum("nc,mc->nm", [online.float(), keys]) / self.head.temperature
+    def _logits(self, online: Tensor, keys: Tensor) -> Tensor:
+        """Scores against keys of all devices, divided by the temperature, (M, N x devices)."""
+        return torch.einsum("nc,mc->nm", [online, keys]) / self.head.temperature
 
     def candidate_logits(
         self, online: Tensor, target: Tensor, temperature: float | None

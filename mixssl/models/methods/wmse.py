@@ -115,7 +115,7 @@ class MixWMSE(MixtureMethod, BaseSelfSupervisor):
 
     def encode_target(self, views: list[View], online: dict[Key, Tensor]) -> dict[Key, Tensor]:
         """The online embeddings; here the step's orders are drawn, which all its comparisons share."""
-        first = online[Key(0)]
+        first = next(iter(online.values()))
         self._order = self._draw_orders(len(first)).to(first.device, non_blocking=True)
         return {Key(view.number): online[Key(view.number)] for view in views}
 
