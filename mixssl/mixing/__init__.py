@@ -1,6 +1,7 @@
 """Pixels: two images become one."""
 
 from mixssl.mixing.base import Mixer
+from mixssl.mixing.imix import ICutMix, IMix
 from mixssl.mixing.local_global import InterCutMix, IntraCutMix, region_boxes, view_mixture
 from mixssl.mixing.mixco import MixCo, halves_mixture
 from mixssl.mixing.ops import blend, box_mask, mask_blend, paste
@@ -19,6 +20,8 @@ from mixssl.mixing.unmix import UnMix, global_mixture, region_mixture
 __all__ = [
     "CutMix",
     "FMix",
+    "ICutMix",
+    "IMix",
     "InterCutMix",
     "IntraCutMix",
     "MixCo",

@@ -83,7 +83,9 @@ def test_by_hand() -> None:
 def test_the_cost_is_one_more_forward_of_half_a_batch() -> None:
     model, rows = _model(), {"online": [], "target": []}
     model.backbone.register_forward_pre_hook(lambda _, x: rows["online"].append(len(x[0])))
-    model.encoder_k.register_forward_pre_hook(lambda _, x: rows["target"].append(len(x[0])))
+    model.encoder_k.module[0].register_forward_pre_hook(
+        lambda _, x: rows["target"].append(len(x[0]))
+    )
     train(model, 1)
     assert rows == {"online": [8, 4], "target": [8]}
 

@@ -11,7 +11,7 @@ from mixssl.models.heads.base import MixHead
 from mixssl.registry import MODELS
 from mixssl.structures import Key, MixedView, SoftTerm
 
-__all__ = ["MixCoHead", "semi_positive_terms"]
+__all__ = ["MixCoHead", "checked_temperature", "semi_positive_terms"]
 
 
 @MODELS.register_module()
@@ -44,16 +44,21 @@ class MixCoHead(MixHead):
         warmup_epochs: float = 0.0,
     ) -> None:
         super().__init__(loss_weight, warmup_epochs)
-        if temperature is not None and not temperature > 0:
-            raise ValueError(
-                f"temperature of {type(self).__name__} is {temperature} and must be > 0; "
-                "None takes the method's own"
-            )
-        self.temperature = temperature
+        self.temperature = checked_temperature(self, temperature)
 
     def terms(self, mixtures: Sequence[MixedView], clean: int) -> list[SoftTerm]:
         """See :meth:`MixHead.terms`."""
         return semi_positive_terms(mixtures, clean, self.temperature, self.weight)
+
+
+def checked_temperature(head: MixHead, temperature: float | None) -> float | None:
+    """Returns a head's temperature, or raises a ValueError unless it is None or > 0."""
+    if temperature is not None and not temperature > 0:
+        raise ValueError(
+            f"temperature of {type(head).__name__} is {temperature} and must be > 0; "
+            "None takes the method's own"
+        )
+    return temperature
 
 
 def semi_positive_terms(
