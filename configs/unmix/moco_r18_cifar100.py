@@ -7,3 +7,21 @@ _base_ = [
     '../_base_/schedules/sgd_cos_1000e.py',
     '../_base_/default_runtime.py',
 ]
+
+data_preprocessor = dict(
+    mixer=dict(type='mixssl.UnMix', alpha=1.0, p_global=0.5))
+# The authors' code compares the mixture with the keys of both views, its own included; 'cross' leaves that one out.
+model = dict(mix_head=dict(type='mixssl.UnMixHead', pairing='all'))
+
+default_hooks = dict(checkpoint=dict(interval=50))
+custom_hooks = [
+    *_base_.custom_hooks,
+    dict(
+        type='mixssl.KNNMonitorHook',
+        bank=_base_.knn_bank,
+        query=_base_.knn_query,
+        feature='projected',  # the recipe monitors the 128-d output
+        k=200,
+        temperature=0.1,
+        interval=5),
+]
