@@ -4,6 +4,7 @@ from mixssl.mixing.base import Mixer
 from mixssl.mixing.imix import ICutMix, IMix
 from mixssl.mixing.local_global import InterCutMix, IntraCutMix, region_boxes, view_mixture
 from mixssl.mixing.mixco import MixCo, halves_mixture
+from mixssl.mixing.multiscale import MultiScale
 from mixssl.mixing.ops import blend, box_mask, mask_blend, paste
 from mixssl.mixing.policies import CutMix, FMix, MixUp, Policy, ResizeMix, SaliencyMix
 from mixssl.mixing.saliency import center_surround
@@ -27,6 +28,7 @@ __all__ = [
     "MixCo",
     "MixUp",
     "Mixer",
+    "MultiScale",
     "Policy",
     "ResizeMix",
     "SaliencyMix",

@@ -55,11 +55,12 @@ class _TwoViewCutMix(Mixer):
 class InterCutMix(_TwoViewCutMix):
     """Pastes a box of the reversed batch into each of two views (local/global CutMix, Lam 2022, approach 2, §3.2.2).
 
-    One λ ~ Beta(alpha, alpha) for both views and a box of its own for each; each mixture's ``lam`` is recomputed from its
-    own clipped box, so the two differ where one box is clipped more. The authors' loss takes that of view 0; see
-    :class:`~mixssl.models.heads.InterLocalGlobalHead`. Boxes have at least one pixel inside and one outside (the authors
-    widen an empty box by a pixel; a box over the whole image gives up its last row here, where theirs divides by zero).
-    Unlike the authors' code the reversed mixtures are not rendered: they hold the same pixels in another order.
+    One λ ~ Beta(alpha, alpha) for both views and a box of its own for each; each mixture's ``lam`` is recomputed from
+    its own clipped box, so the two differ where one box is clipped more. The authors' loss takes that of view 0; see
+    :class:`~mixssl.models.heads.InterLocalGlobalHead`. Boxes have at least one pixel inside and one outside (the
+    authors widen an empty box by a pixel; a box over the whole image gives up its last row here, where theirs divides
+    by zero). Unlike the authors' code the reversed mixtures are not rendered: they hold the same pixels in another
+    order.
 
     Args:
         alpha: Of the Beta distribution, > 0; the authors use 1.
@@ -88,10 +89,10 @@ class InterCutMix(_TwoViewCutMix):
 class IntraCutMix(_TwoViewCutMix):
     """Swaps a box between two views of the same image (local/global CutMix, Lam 2022, approach 1, §3.2.1 and Fig. 2).
 
-    The first mixture is view 0 with a box of view 1, the second view 1 with the same box of view 0: inside and outside
-    of every mixture stem from one image, and a mixture's inside and the other's outside even from one view. λ, drawn once
-    per batch from Beta(alpha, alpha), only sets the size of the box: the loss weighs its terms by a constant (eq. 7). The
-    paper leaves the law of λ open, and its authors published no code of this approach.
+    The first mixture is view 0 with a box of view 1, the second view 1 with the same box of view 0: inside and
+    outside of every mixture stem from one image, and a mixture's inside and the other's outside even from one view.
+    λ, drawn once per batch from Beta(alpha, alpha), only sets the size of the box: the loss weighs its terms by a
+    constant (eq. 7). The paper leaves the law of λ open, and its authors published no code of this approach.
 
     Args:
         alpha: Of the Beta distribution, > 0.
@@ -120,7 +121,8 @@ def region_boxes(
 ) -> tuple[Tensor, Tensor]:
     """Draws boxes with at least one pixel inside and one outside.
 
-    A side that comes out empty is widened to one pixel at its centre; a box over the whole image gives up its last row.
+    A side that comes out empty is widened to one pixel at its centre; a box over the whole image gives up its last
+    row.
 
     Args:
         lam: Aimed-at weight of the own image, (B,), in [0, 1], on the CPU.

@@ -2,13 +2,18 @@
 
 from mixssl.models.heads.base import MixHead
 from mixssl.models.heads.imix_head import IMixHead, IMixPredictHead
+from mixssl.models.heads.local_global_head import InterLocalGlobalHead, IntraLocalGlobalHead
 from mixssl.models.heads.mixco_head import MixCoHead
+from mixssl.models.heads.multiscale_head import MultiScaleHead
 from mixssl.models.heads.unmix_head import UnMixHead
 
 __all__ = [
     "IMixHead",
     "IMixPredictHead",
+    "InterLocalGlobalHead",
+    "IntraLocalGlobalHead",
     "MixCoHead",
     "MixHead",
+    "MultiScaleHead",
     "UnMixHead",
 ]

@@ -1,8 +1,9 @@
-"""MoCo v1 and v2, asymmetric and symmetric."""
+"""MoCo v1 and v2, asymmetric and symmetric, with regions and at several sizes."""
 
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -12,84 +13,174 @@ from mmpretrain.models.utils import batch_shuffle_ddp, batch_unshuffle_ddp
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mixssl.mixing import MultiScale
 from mixssl.models.losses import info_nce
 from mixssl.models.memory import check_queue, enqueue
 from mixssl.models.methods.base import MixtureMethod, View
+from mixssl.models.methods.regions import RegionPooling, embed, shuffle_like
 from mixssl.registry import MODELS
-from mixssl.structures import Key, Term
+from mixssl.structures import GLOBAL, IMAGE, LOCAL, Key, Term
 
 __all__ = ["MixMoCo"]
 
 
 @MODELS.register_module()
-class MixMoCo(MixtureMethod, MoCo):
+class MixMoCo(MixtureMethod, RegionPooling, MoCo):
     """mmpretrain's MoCo with mixtures (He et al. 2020; v2: Chen et al. 2020).
 
-    Without a mixer and asymmetric, loss, gradients, buffers and state keys are the parent's, bit by bit. Keys enter the
-    queue and the momentum encoder moves once per optimizer step, under gradient accumulation too. Only clean keys are
-    enqueued (Un-Mix §4.2). The negatives' logits of a mixture are computed once for all its terms, in fp32.
+    Without a mixer and asymmetric, loss, gradients, buffers and state keys are the parent's, bit by bit. Keys enter
+    the queue and the momentum encoder moves once per optimizer step, under gradient accumulation too. Only clean keys
+    are enqueued (Un-Mix §4.2). The negatives' logits of a mixture are computed once for all its terms, in fp32.
+
+    With regions (local/global CutMix) there are three queues: ``queue`` of clean keys, ``queue_local`` of the insides
+    and ``queue_global`` of the outsides of the key mixtures' boxes. A query is contrasted with the queue of what its
+    key
+    is: an inside compared with an outside meets the outsides. The authors' code has no global queue; its way is
+    ``original_key=True`` of :class:`~mixssl.models.heads.InterLocalGlobalHead`.
+
+    With several sizes (multi-scale Un-Mix, §4.3) view 2s is compared with view 2s + 1, each size has a queue of its
+    own, and the losses are summed over the sizes.
 
     Args:
         symmetric: Also compare view 1 with the key of view 0 and enqueue both keys, as in the CIFAR demo of MoCo's
             authors; the two losses are added.
-        **kwargs: Of mmpretrain's MoCo (backbone, neck, head, queue_len, feat_dim, momentum, data_preprocessor, ...) and
-            ``mix_head``. ``momentum`` is the weight of the new value, 0.001 for the papers' 0.999.
+        extra_sizes: Width in pixels of each further pair of views; views 0 and 1 have another size.
+        share_queue: Whether all sizes share one queue; the paper finds that it hurts.
+        **kwargs: Of mmpretrain's MoCo (backbone, neck, head, queue_len, feat_dim, momentum, data_preprocessor, ...),
+            of :class:`RegionPooling` (``region_neck``, ``region_momentum``) and of :class:`MixtureMethod`
+            (``mix_head``, ``joint_bn``). ``momentum`` is the weight of the new value, 0.001 for the papers' 0.999.
 
     Raises:
-        ValueError: In training, if the total batch does not divide ``queue_len``.
+        ValueError: In training, if the total batch does not divide ``queue_len``; if the views' sizes, the mixer's
+            and ``extra_sizes`` don't agree.
     """
 
-    offers = frozenset({"rows", "candidates"})
+    offers = frozenset({"rows", "candidates", "scales"})
 
-    def __init__(self, *args: Any, symmetric: bool = False, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *args: Any,
+        symmetric: bool = False,
+        extra_sizes: Sequence[int] = (),
+        share_queue: bool = False,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(*args, **kwargs)
         self.symmetric = symmetric
-        self._kept: deque[Tensor] = deque()
+        self.extra_sizes = tuple(extra_sizes)
+        self.share_queue = share_queue
+        self._check_sizes()
+        self._kept: dict[str, deque[Tensor]] = {}
+        self._widths: dict[int, int] = {}
+        regions = [LOCAL, GLOBAL] if self.build_regions(self.encoder_k) else []
+        for size in (0, *([] if share_queue else self.extra_sizes)):
+            for region in (IMAGE, *regions):
+                self._add_bank(_bank_name(size, region), region)
+
+    def _check_sizes(self) -> None:
+        """Raises a ValueError where the mixer mixes another number of sizes than the model has."""
+        if len(set(self.extra_sizes)) < len(self.extra_sizes) or any(
+            size < 1 for size in self.extra_sizes
+        ):
+            raise ValueError(
+                f"extra_sizes of MixMoCo is {self.extra_sizes} and must name distinct widths >= 1, like (160,)"
+            )
+        scales = self.mixer.scales if isinstance(self.mixer, MultiScale) else 1
+        if self.mixer is not None and scales != 1 + len(self.extra_sizes):
+            raise ValueError(
+                f"the mixer mixes views of {scales} sizes and extra_sizes of MixMoCo is {self.extra_sizes}: "
+                "set scales=1 + len(extra_sizes) in mixssl.MultiScale, around the mixer of one size"
+            )
+
+    def _add_bank(self, name: str, region: str) -> None:
+        """Registers a queue of random keys, unless it is the parent's own."""
+        if name == "queue":
+            return
+        width = self.queue.shape[0] if region == IMAGE else self.region_width
+        self.register_buffer(name, F.normalize(torch.randn(width, self.queue_len), dim=0))
+        self.register_buffer(f"{name}_ptr", torch.zeros(1, dtype=torch.long))
+
+    def _bank(self, key: Key) -> str:
+        """Name of the queue that holds keys like this one."""
+        width = self._widths[key.view]
+        own = width in self.extra_sizes and not self.share_queue
+        return _bank_name(width if own else 0, key.region)
 
     def check_batch(self, inputs: list[Tensor]) -> None:
-        """Raises a ValueError where views are missing or the batch does not divide the queue."""
+        """Raises a ValueError where views are missing, of a wrong size, or the batch does not divide the queue."""
         super().check_batch(inputs)
         if self.training:
             check_queue(self.queue_len, len(inputs[0]))
+        if self.extra_sizes:
+            widths = [view.shape[-1] for view in inputs]
+            further = [size for size in self.extra_sizes for _ in range(2)]
+            if widths[2:] != further or widths[0] != widths[1] or widths[0] in further:
+                raise ValueError(
+                    f"MixMoCo got views {widths} pixels wide and needs two of another size, then {further}: "
+                    "make extra_sizes and the crops in MultiView agree"
+                )
 
     def clean_terms(self, clean: int) -> list[Term]:
-        """View 0 against the key of view 1, and the other way round if symmetric."""
-        forth = Term(Key(0), Key(1))
-        return [forth, Term(Key(1), Key(0))] if self.symmetric else [forth]
+        """View 0 against the key of view 1, the other way round if symmetric; so on for each further size."""
+        firsts = range(0, clean, 2) if self.extra_sizes else (0,)
+        forth = [Term(Key(first), Key(first + 1)) for first in firsts]
+        return (
+            forth + [Term(term.target, term.online) for term in forth] if self.symmetric else forth
+        )
 
     def encode_online(self, views: list[View]) -> dict[Key, Tensor]:
         """Queries, normalised, (M, D); each view is its own batch for batch normalisation."""
         return {
-            Key(view.number): F.normalize(self.neck(self.backbone(view.images))[0], dim=1) for view in views
+            key: F.normalize(value, dim=1)
+            for view in views
+            for key, value in embed(view, self.backbone, self.neck, self.region_neck).items()
         }
 
     def update_momentum(self) -> None:
         """Moves the key encoder."""
         self.encoder_k.update_parameters(nn.Sequential(self.backbone, self.neck))
+        self.update_region_momentum()
 
     @torch.no_grad()
     def encode_target(self, views: list[View], online: dict[Key, Tensor]) -> dict[Key, Tensor]:
-        """Keys, normalised, (M, D), encoded in a shuffled order across devices."""
-        keys = {}
+        """Keys, normalised, (M, D), encoded in a shuffled order across devices; boxes travel with their images."""
+        keys, (backbone, neck) = {}, self.encoder_k.module
+        self._widths = {view.number: view.images.shape[-1] for view in views}
         for view in views:
             images, restore = batch_shuffle_ddp(view.images)
-            key = F.normalize(self.encoder_k(images)[0], dim=1)
-            keys[Key(view.number)] = batch_unshuffle_ddp(key, restore)
+            boxes = view.boxes
+            if boxes is not None and view.regions != (IMAGE,):
+                boxes = shuffle_like(boxes, restore)
+            shuffled = view._replace(images=images, boxes=boxes)
+            for key, value in embed(shuffled, backbone, neck, self.target_region_neck).items():
+                keys[key] = batch_unshuffle_ddp(F.normalize(value, dim=1), restore)
         return keys
 
     def pair_losses(self, online: Tensor, targets: list[Tensor], terms: list[Term]) -> list[Tensor]:
         """InfoNCE against the queue: the parent's head for clean terms, one shared sum of negatives for mixtures."""
         with torch.autocast(online.device.type, enabled=False):
             query = online.float()
-            negatives = torch.einsum("nc,ck->nk", [query, self.queue])
+            banks = [self._bank(term.target) for term in terms]
+            negatives = {
+                bank: torch.einsum("nc,ck->nk", [query, getattr(self, bank)])
+                for bank in dict.fromkeys(banks)
+            }
             positives = [torch.einsum("nc,nc->n", [query, target.float()]) for target in targets]
+            pairs = list(zip(positives, banks, strict=True))
             if all(term.rows is None and not isinstance(term.weight, Tensor) for term in terms):
-                return [self.head.loss(positive.unsqueeze(-1), negatives) for positive in positives]
+                return [
+                    self.head.loss(positive.unsqueeze(-1), negatives[bank])
+                    for positive, bank in pairs
+                ]
             temperature = self.head.temperature
-            lse = (negatives / temperature).logsumexp(dim=1)
-            return [info_nce(positive / temperature, lse) for positive in positives]
+            lse = {
+                bank: (logits / temperature).logsumexp(dim=1) for bank, logits in negatives.items()
+            }
+            return [info_nce(positive / temperature, lse[bank]) for positive, bank in pairs]
 
-    def candidate_logits(self, online: Tensor, target: Tensor, temperature: float | None) -> list[Tensor]:
+    def candidate_logits(
+        self, online: Tensor, target: Tensor, temperature: float | None
+    ) -> list[Tensor]:
         """Logits of this device's keys and of the queue; no key of another device is among them (MixCo's code)."""
         with torch.autocast(online.device.type, enabled=False):
             query = online.float() / (temperature or self.head.temperature)
@@ -97,14 +188,22 @@ class MixMoCo(MixtureMethod, MoCo):
 
     @torch.no_grad()
     def keep(self, targets: dict[Key, Tensor]) -> None:
-        """Sets aside the clean keys of all devices; no more than the queue holds, should no optimizer ever step."""
-        for target in sorted(term.target for term in self.clean_terms(2)):
-            keys = torch.cat(all_gather(targets[target]), dim=0)
-            self._kept.append(keys)
-            if len(self._kept) * len(keys) > self.queue_len:
-                self._kept.popleft()
+        """Sets aside the clean keys and the regions of all devices; no more than a queue holds, should nothing step."""
+        clean = {term.target for term in self.clean_terms(2 + 2 * len(self.extra_sizes))}
+        for target in sorted(targets):
+            if target in clean or target.region != IMAGE:
+                kept = self._kept.setdefault(self._bank(target), deque())
+                kept.append(torch.cat(all_gather(targets[target]), dim=0))
+                if len(kept) * len(kept[-1]) > self.queue_len:
+                    kept.popleft()
 
     def commit(self) -> None:
         """Enqueues the keys set aside, oldest first."""
-        while self._kept:
-            enqueue(self.queue, self.queue_ptr, self._kept.popleft())
+        for bank, kept in self._kept.items():
+            while kept:
+                enqueue(getattr(self, bank), getattr(self, f"{bank}_ptr"), kept.popleft())
+
+
+def _bank_name(size: int, region: str) -> str:
+    """Name of the queue of a size, 0 for that of views 0 and 1, and of a region; the parent's is plain "queue"."""
+    return "queue" + (f"_{size}" if size else "") + ("" if region == IMAGE else f"_{region}")

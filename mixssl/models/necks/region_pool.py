@@ -20,9 +20,9 @@ class RegionPool(BaseModule):
     """Projects a feature map and averages it over regions of the image (local/global CutMix, Lam 2022, §3.2.1).
 
     The paper projects the map by a 1 x 1 convolution, upsamples it bilinearly to the size of the image, and averages
-    inside and outside of the box. All three are linear, and upsampling is separable: the average over a region is the map
-    weighted per cell, the weights being sums over the rows and columns of the 1-D interpolation matrices. So nothing is
-    upsampled here, and the convolution sees one vector per region; the numbers are the same.
+    inside and outside of the box. All three are linear, and upsampling is separable: the average over a region is the
+    map weighted per cell, the weights being sums over the rows and columns of the 1-D interpolation matrices. So
+    nothing is upsampled here, and the convolution sees one vector per region; the numbers are the same.
 
     Args:
         in_channels: Of the backbone's last map.

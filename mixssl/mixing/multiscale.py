@@ -1,0 +1,57 @@
+"""Mixtures of views that come in several sizes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from mixssl.mixing.base import Mixer
+from mixssl.registry import MIXERS
+from mixssl.structures import MixedView
+
+__all__ = ["MultiScale"]
+
+
+@MIXERS.register_module()
+class MultiScale(Mixer):
+    """Lets another mixer mix each size of views on its own (Un-Mix, Shen et al. 2020, §4.3, Fig. 7).
+
+    The views come in pairs of one size each: 0 and 1, 2 and 3, and so on, as from mmpretrain's MultiView with a list of
+    transforms per size and ``num_views=[2, 2]``. The mixer sees one pair at a time and draws anew for it, so that every
+    size has a λ of its own, which its own terms are weighed by. The paper published no code of this; that for SwAV
+    overwrites λ from size to size and weighs all terms by the last.
+
+    Args:
+        mixer: Config of the mixer of a pair, or the mixer.
+        scales: Number of sizes, >= 1.
+
+    Raises:
+        ValueError: If ``scales`` is less than 1.
+    """
+
+    layout: ClassVar[str] = "scales"
+
+    def __init__(self, mixer: dict | Mixer, scales: int = 2) -> None:
+        if scales < 1:
+            raise ValueError(f"scales of MultiScale is {scales} and must be >= 1")
+        self.mixer: Mixer = MIXERS.build(mixer) if isinstance(mixer, dict) else mixer
+        self.scales = scales
+        self.one_lam = self.mixer.one_lam
+
+    def __call__(self, views: Sequence[Tensor], generator: torch.Generator) -> list[MixedView]:
+        """Mixes pair by pair; see :meth:`Mixer.__call__`."""
+        if len(views) != 2 * self.scales:
+            raise ValueError(
+                f"MultiScale mixes {self.scales} sizes of 2 views and the pipeline gives {len(views)} views: "
+                f"use MultiView with {self.scales} lists of transforms and num_views={[2] * self.scales}"
+            )
+        return [
+            mixture._replace(
+                source=mixture.source + first, partner_view=mixture.partner_view + first
+            )
+            for first in range(0, 2 * self.scales, 2)
+            for mixture in self.mixer(views[first : first + 2], generator)
+        ]
