@@ -10,6 +10,7 @@ from mmengine.fileio import exists, isdir, join_path, list_dir_or_file
 from mmpretrain import datasets as upstream
 
 from mixssl.registry import DATASETS
+from mixssl.utils.errors import ConfigError
 
 __all__ = ["CIFAR10", "CIFAR100"]
 
@@ -41,8 +42,8 @@ class CIFAR10(upstream.CIFAR10):
         **kwargs: Other arguments of mmpretrain's ``CIFAR10``: ``pipeline``, ``indices``, ``classes``, ...
 
     Raises:
-        ValueError: An unknown split or form, no root, or a folder that is no class.
-        FileNotFoundError: The data are missing, incomplete or damaged.
+        ConfigError: A ValueError. An unknown split or form, no root, a folder that is no class, or data that are
+            missing, incomplete or damaged.
     """
 
     def __init__(
@@ -55,17 +56,17 @@ class CIFAR10(upstream.CIFAR10):
     ) -> None:
         name = type(self).__name__
         if split not in ("train", "test"):
-            raise ValueError(f"{name}: split is {split!r}; choose 'train' or 'test'.")
+            raise ConfigError(f"{name}: split is {split!r}; choose 'train' or 'test'.")
         if form not in (None, *FORMS):
-            raise ValueError(
+            raise ConfigError(
                 f"{name}: form is {form!r}; choose 'binary', 'folder', or None to detect it."
             )
         if form == "folder" and download:
-            raise ValueError(
+            raise ConfigError(
                 f"{name}: only the binary form can be downloaded; drop form='folder' or download=True."
             )
         if not data_root and not kwargs.get("data_prefix"):
-            raise ValueError(
+            raise ConfigError(
                 f"{name}: no data_root given; name the folder that holds the data set."
             )
         self.form = form
@@ -95,7 +96,7 @@ class CIFAR10(upstream.CIFAR10):
         """Tell the form from what lies in the root.
 
         Raises:
-            FileNotFoundError: Neither form is there, or the binary files are incomplete or damaged.
+            ConfigError: Neither form is there, or the binary files are incomplete or damaged.
         """
         root = self.data_prefix["root"]
         found = {
@@ -104,10 +105,10 @@ class CIFAR10(upstream.CIFAR10):
         }
         form = self.form or next((form for form in FORMS if found[form]), "binary")
         if form == "folder" and not found["folder"]:
-            raise FileNotFoundError(self._missing("no such image folder"))
+            raise ConfigError(self._missing("no such image folder"))
         if form == "binary" and not self.download and not self._check_integrity():
             what = "incomplete or damaged files" if found["binary"] else "nothing of the kind"
-            raise FileNotFoundError(self._missing(what))
+            raise ConfigError(self._missing(what))
         return form
 
     def _missing(self, what: str) -> str:
@@ -130,7 +131,7 @@ class CIFAR10(upstream.CIFAR10):
         folders = sorted(list_dir_or_file(root, list_file=False))
         unknown = [folder for folder in folders if folder not in self.class_to_idx]
         if unknown:
-            raise ValueError(
+            raise ConfigError(
                 f"{name}: {root!r} holds the folder {unknown[0]!r}, which is no class; rename it to one of "
                 f"{', '.join(self.CLASSES[:3])}, ... or pass classes=."
             )
@@ -141,9 +142,7 @@ class CIFAR10(upstream.CIFAR10):
             if file.lower().endswith(IMAGE_SUFFIXES)
         ]
         if not samples:
-            raise FileNotFoundError(
-                self._missing(f"no image in the class folders of {self.split!r}")
-            )
+            raise ConfigError(self._missing(f"no image in the class folders of {self.split!r}"))
         return samples
 
 

@@ -11,6 +11,7 @@ from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
 from mixssl.registry import DATASETS
+from mixssl.utils.errors import ConfigError
 
 __all__ = ["Digits"]
 
@@ -34,16 +35,16 @@ class Digits(BaseDataset):
         **kwargs: Other arguments of mmpretrain's ``BaseDataset``: ``pipeline``, ``indices``, ``test_mode``, ...
 
     Raises:
-        ValueError: An unknown split, or a size below 8.
+        ConfigError: A ValueError. An unknown split, or a size below 8.
     """
 
     METAINFO: ClassVar[dict[str, Any]] = {"classes": tuple(str(digit) for digit in range(10))}
 
     def __init__(self, split: str = "train", size: int = 16, **kwargs: Any) -> None:
         if split not in ("train", "test"):
-            raise ValueError(f"Digits: split is {split!r}; choose 'train' or 'test'.")
+            raise ConfigError(f"Digits: split is {split!r}; choose 'train' or 'test'.")
         if size < 8:
-            raise ValueError(f"Digits: size is {size}; the scans have 8 pixels, choose 8 or more.")
+            raise ConfigError(f"Digits: size is {size}; the scans have 8 pixels, choose 8 or more.")
         self.split = split
         self.size = size
         kwargs.setdefault("ann_file", "")

@@ -3,6 +3,7 @@
 from mixssl.evaluation.features import FeatureSet, extract_features
 from mixssl.evaluation.knn import accuracy, majority_knn, weighted_knn
 from mixssl.evaluation.linear import LinearProbe, fit_linear_probe, logistic_regression
+from mixssl.evaluation.protocols import knn_accuracy
 from mixssl.evaluation.state import kept_random_state, undisturbed
 
 __all__ = [
@@ -12,6 +13,7 @@ __all__ = [
     "extract_features",
     "fit_linear_probe",
     "kept_random_state",
+    "knn_accuracy",
     "logistic_regression",
     "majority_knn",
     "undisturbed",

@@ -17,6 +17,7 @@ from mmpretrain.datasets.transforms import ColorJitter
 from mmpretrain.utils import register_all_modules
 
 from mixssl.datasets import CIFAR10, CIFAR100
+from mixssl.utils.errors import ConfigError
 
 register_all_modules(init_default_scope=True)
 
@@ -136,7 +137,7 @@ def test_cifar100_reads_fine_labels(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 class TestBadInput:
     def test_missing_folder(self, tmp_path: Path) -> None:
-        with pytest.raises(FileNotFoundError, match="download=True") as error:
+        with pytest.raises(ConfigError, match="download=True") as error:
             CIFAR10(str(tmp_path / "absent"))
         message = str(error.value)
         assert "\n" not in message
@@ -146,13 +147,13 @@ class TestBadInput:
 
     def test_damaged_file(self, binary_root: Path) -> None:
         (binary_root / CIFAR10.base_folder / "test_batch").write_bytes(b"cut off")
-        with pytest.raises(FileNotFoundError, match="incomplete or damaged"):
+        with pytest.raises(ConfigError, match="incomplete or damaged"):
             CIFAR10(str(binary_root))
 
     def test_forced_form_that_is_not_there(self, binary_root: Path, folder_root: Path) -> None:
-        with pytest.raises(FileNotFoundError, match="no such image folder"):
+        with pytest.raises(ConfigError, match="no such image folder"):
             CIFAR10(str(binary_root), form="folder")
-        with pytest.raises(FileNotFoundError, match="nothing of the kind"):
+        with pytest.raises(ConfigError, match="nothing of the kind"):
             CIFAR10(str(folder_root), form="binary")
 
     def test_folder_that_is_no_class(self, folder_root: Path) -> None:
@@ -162,7 +163,7 @@ class TestBadInput:
 
     def test_no_image_in_the_folders(self, tmp_path: Path) -> None:
         (tmp_path / "train" / "cat").mkdir(parents=True)
-        with pytest.raises(FileNotFoundError, match="no image in the class folders"):
+        with pytest.raises(ConfigError, match="no image in the class folders"):
             CIFAR10(str(tmp_path))
 
     @pytest.mark.parametrize(
