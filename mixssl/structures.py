@@ -83,7 +83,8 @@ class Term(NamedTuple):
 class Pair(NamedTuple):
     """Two views that the method compares as it compares a pair of clean views, in as many directions.
 
-    The method turns a pair into terms: one for an asymmetric method, two for one that predicts each view from the other.
+    The method turns a pair into terms: one for an asymmetric method, two for one that predicts either view from the
+    other.
 
     Attributes:
         first: Takes the place of clean view 0.

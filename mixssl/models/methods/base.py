@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Sequence
 from itertools import groupby
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -13,9 +13,21 @@ from torch import Tensor
 from mixssl.mixing import Mixer
 from mixssl.models.heads import MixHead
 from mixssl.models.losses import soft_info_nce
+from mixssl.models.methods.checks import check_mixture, require_joinable
 from mixssl.models.methods.optimizer_steps import listen
+from mixssl.models.methods.terms import (
+    View,
+    aligned,
+    by_view,
+    mixture_views,
+    scaled,
+    select,
+    take,
+    turned,
+    weigh,
+)
 from mixssl.registry import MODELS
-from mixssl.structures import IMAGE, Key, MixedView, Pair, SoftTerm, Term
+from mixssl.structures import Key, MixedView, Pair, SoftTerm, Term
 
 if TYPE_CHECKING:
     from mmpretrain.models import BaseSelfSupervisor as _Algorithm
@@ -25,28 +37,12 @@ else:
 __all__ = ["MixtureMethod", "View"]
 
 
-class View(NamedTuple):
-    """A batch that the method is about to encode.
-
-    Attributes:
-        number: Of the view: clean views first, then mixtures.
-        images: (M, C, H, W).
-        regions: Regions whose embeddings the step's terms name.
-        boxes: (M, 4), where a region other than the image is asked for.
-    """
-
-    number: int
-    images: Tensor
-    regions: tuple[str, ...] = (IMAGE,)
-    boxes: Tensor | None = None
-
-
 class MixtureMethod(_Algorithm):
     """Mixin that lets an mmpretrain algorithm learn from mixtures; put it before the algorithm among the bases.
 
     ``loss`` is a template. The terms of the clean views and those of the mix head name embeddings; each embedding named
-    is computed exactly once, in this order: clean online views, momentum step, targets, mixtures (each its own batch for
-    batch normalisation). Without a mixer the order and the arithmetic are the parent's, bit by bit.
+    is computed exactly once, in this order: clean online views, momentum step, targets, mixtures (each its own batch
+    for batch normalisation). Without a mixer the order and the arithmetic are the parent's, bit by bit.
 
     The momentum encoder and every bank move once per optimizer step, also under gradient accumulation, where the
     parent moves them once per forward pass.
@@ -68,7 +64,7 @@ class MixtureMethod(_Algorithm):
         ValueError: If there is a mixer and no head, or a head that can't read the mixer's mixtures.
     """
 
-    offers: ClassVar[frozenset[str]] = frozenset({"rows"})
+    offers: frozenset[str] = frozenset({"rows"})
     targets_are_online: ClassVar[bool] = False
     mix_head: MixHead | None
 
@@ -79,38 +75,12 @@ class MixtureMethod(_Algorithm):
         self.joint_bn = joint_bn
         self.mix_head = MODELS.build(mix_head) if mix_head is not None else None
         self._momentum_due = True
-        self._check_mixture()
+        check_mixture(self)
 
     @property
     def mixer(self) -> Mixer | None:
         """The data preprocessor's mixer, if it has one."""
         return getattr(self.data_preprocessor, "mixer", None)
-
-    def _check_mixture(self) -> None:
-        """Raises a ValueError where mixer, head and method don't fit."""
-        if self.mixer is None:
-            return
-        name = type(self.mixer).__name__
-        if self.mix_head is None:
-            raise ValueError(
-                f"the data preprocessor mixes with {name} and the model's mix_head is None: "
-                "set model.mix_head, for instance dict(type='mixssl.UnMixHead')"
-            )
-        self.mix_head.check_mixer(self.mixer)
-        method = type(self).__name__
-        missing = sorted(self.mix_head.needs - self.offers)
-        if missing:
-            lacks_neck = missing == ["regions"] and hasattr(self, "region_neck")
-            way_out = "set region_neck on the model" if lacks_neck else "choose another head or another method"
-            raise ValueError(
-                f"{type(self.mix_head).__name__} needs a method with {', '.join(missing)} and {method} offers "
-                f"{', '.join(sorted(self.offers)) or 'nothing'}: {way_out}"
-            )
-        if not self.mixer.one_lam and "rows" not in self.offers:
-            raise ValueError(
-                f"{name} draws a λ per image and the loss of {method} does not decompose over images: "
-                "choose a mixer with one λ per batch, like mixssl.UnMix"
-            )
 
     def forward(
         self,
@@ -149,14 +119,14 @@ class MixtureMethod(_Algorithm):
         clean = len(inputs)
         terms: list[Term | SoftTerm] = [*self.clean_terms(clean)]
         if mixtures and self.mix_head is not None:
-            terms = _scaled(terms, self.mix_head.clean_weight)
+            terms = scaled(terms, self.mix_head.clean_weight)
             terms += self.mixture_terms(mixtures, clean)
-        views = [*(View(i, x) for i, x in enumerate(inputs)), *_mixture_views(mixtures, clean)]
+        views = [*(View(i, x) for i, x in enumerate(inputs)), *mixture_views(mixtures, clean)]
 
-        aims = _by_view(term.target for term in terms)
+        aims = by_view(term.target for term in terms)
         shared = [term.target for term in terms] if self.targets_are_online else []
-        named = _by_view([*(term.online for term in terms), *shared])
-        first, mixed = _select(views[:clean], named), _select(views[clean:], named)
+        named = by_view([*(term.online for term in terms), *shared])
+        first, mixed = select(views[:clean], named), select(views[clean:], named)
         joined, apart = (mixed, []) if self.joint_bn and first else ([], mixed)
 
         online: dict[Key, Tensor] = {}
@@ -167,11 +137,11 @@ class MixtureMethod(_Algorithm):
         if self.training:
             listen(self)
             self.step_momentum()
-        targets = {} if self.targets_are_online else self.encode_target(_select(views, aims), online)
+        targets = {} if self.targets_are_online else self.encode_target(select(views, aims), online)
         for view in apart:
             online |= self.encode_online([view])
         if self.targets_are_online:
-            targets = self.encode_target(_select(views, aims), online)
+            targets = self.encode_target(select(views, aims), online)
         if self.training:
             self.keep(targets)
         return self._sum_terms(terms, online, targets)
@@ -179,11 +149,10 @@ class MixtureMethod(_Algorithm):
     def _encode_joined(self, clean: list[View], mixed: list[View]) -> dict[Key, Tensor]:
         """Encodes the first clean view and the mixtures as one batch for batch normalisation, the rest as ever."""
         group = [clean[0], *mixed]
-        if len({view.images.shape[1:] for view in group}) > 1 or any(v.regions != (IMAGE,) for v in group):
-            raise ValueError(
-                "joint_bn needs mixtures of view 0's size and no regions: set joint_bn=False on the model"
-            )
-        whole = self.encode_online([View(clean[0].number, torch.cat([view.images for view in group]))])
+        require_joinable(group)
+        whole = self.encode_online(
+            [View(clean[0].number, torch.cat([view.images for view in group]))]
+        )
         sizes = [len(view.images) for view in group]
         online = {
             Key(view.number, key.region): part
@@ -193,7 +162,10 @@ class MixtureMethod(_Algorithm):
         return online | self.encode_online(clean[1:]) if clean[1:] else online
 
     def _sum_terms(
-        self, terms: Sequence[Term | SoftTerm], online: dict[Key, Tensor], targets: dict[Key, Tensor]
+        self,
+        terms: Sequence[Term | SoftTerm],
+        online: dict[Key, Tensor],
+        targets: dict[Key, Tensor],
     ) -> dict[str, Tensor]:
         """Compares what the terms name and sums by name; terms of one online embedding are handed over together."""
         losses: dict[str, Tensor] = {}
@@ -202,15 +174,18 @@ class MixtureMethod(_Algorithm):
             losses[name] = losses[name] + value if name in losses else value
 
         plain = [term for term in terms if isinstance(term, Term)]
-        for key, same in groupby(sorted(plain, key=lambda term: term.online), key=lambda term: term.online):
+        for key, same in groupby(
+            sorted(plain, key=lambda term: term.online), key=lambda term: term.online
+        ):
             group = list(same)
             for term, value in zip(group, self.compare(online[key], targets, group), strict=True):
-                add(term.name, _weigh(value, term.weight))
-        for term in terms:
-            if isinstance(term, SoftTerm):
-                blocks = self.candidate_logits(online[term.online], targets[term.target], term.temperature)
-                value = soft_info_nce(blocks, term.positives, term.shares)
-                add(term.name, _weigh(value, term.weight))
+                add(term.name, weigh(value, term.weight))
+        for soft in (term for term in terms if isinstance(term, SoftTerm)):
+            blocks = self.candidate_logits(
+                online[soft.online], targets[soft.target], soft.temperature
+            )
+            value = soft_info_nce(blocks, soft.positives, soft.shares)
+            add(soft.name, weigh(value, soft.weight))
         return losses
 
     # -- what an adapter fills in ---------------------------------------------------------------------------------
@@ -244,7 +219,7 @@ class MixtureMethod(_Algorithm):
     def pair_terms(self, pair: Pair) -> list[Term]:
         """The method's comparisons of two views that take the place of its clean views 0 and 1."""
         return [
-            _aligned(pair if term.online.view == 0 else _turned(pair), term)
+            aligned(pair if term.online.view == 0 else turned(pair), term)
             for term in self.clean_terms(2)
         ]
 
@@ -265,7 +240,9 @@ class MixtureMethod(_Algorithm):
     def encode_target(self, views: list[View], online: dict[Key, Tensor]) -> dict[Key, Tensor]:
         """Encodes what the online embeddings are compared with."""
 
-    def compare(self, online: Tensor, targets: dict[Key, Tensor], terms: list[Term]) -> list[Tensor]:
+    def compare(
+        self, online: Tensor, targets: dict[Key, Tensor], terms: list[Term]
+    ) -> list[Tensor]:
         """Compares one online embedding with all that terms compare it with; in all terms ``online`` is the same.
 
         Override where a row's loss depends on the target's other rows, so that reordering them first would hide them.
@@ -274,7 +251,7 @@ class MixtureMethod(_Algorithm):
             As :meth:`pair_losses`.
         """
         return self.pair_losses(
-            online, [_take(targets[term.target], term.rows) for term in terms], terms
+            online, [take(targets[term.target], term.rows) for term in terms], terms
         )
 
     def pair_losses(self, online: Tensor, targets: list[Tensor], terms: list[Term]) -> list[Tensor]:
@@ -285,7 +262,9 @@ class MixtureMethod(_Algorithm):
         """
         raise TypeError(f"{type(self).__name__} must define pair_losses, or compare")
 
-    def candidate_logits(self, online: Tensor, target: Tensor, temperature: float | None) -> list[Tensor]:
+    def candidate_logits(
+        self, online: Tensor, target: Tensor, temperature: float | None
+    ) -> list[Tensor]:
         """Scores an online embedding against everything it could be; only for methods that offer candidates.
 
         Args:
@@ -309,58 +288,3 @@ class MixtureMethod(_Algorithm):
         """Called by itself after each step of the optimizer; call it by hand only where no torch optimizer runs."""
         self.commit()
         self._momentum_due = True
-
-
-def _scaled(terms: list[Any], factor: float) -> list[Any]:
-    """Terms with their weights multiplied; none where nothing would be left of them."""
-    if factor == 1.0:
-        return terms
-    return [term._replace(weight=term.weight * factor) for term in terms] if factor else []
-
-
-def _turned(pair: Pair) -> Pair:
-    """The same pair seen from its second view."""
-    if pair.rows is None:
-        return pair._replace(first=pair.second, second=pair.first)
-    inverse = pair.rows.argsort()
-    weight = pair.weight[inverse] if isinstance(pair.weight, Tensor) else pair.weight
-    return Pair(pair.second, pair.first, inverse, weight, pair.name)
-
-
-def _aligned(pair: Pair, term: Term) -> Term:
-    """A clean term carried over to a pair."""
-    return Term(pair.first, pair.second, pair.rows, pair.weight * term.weight, pair.name)
-
-
-def _mixture_views(mixtures: Sequence[MixedView], clean: int) -> list[View]:
-    """Numbers the mixtures on from the clean views."""
-    return [
-        View(number, mixture.images, boxes=mixture.boxes)
-        for number, mixture in enumerate(mixtures, start=clean)
-        if mixture.images is not None
-    ]
-
-
-def _by_view(keys: Any) -> dict[int, tuple[str, ...]]:
-    """Regions wanted of each view, sorted."""
-    wanted: dict[int, set[str]] = {}
-    for key in keys:
-        wanted.setdefault(key.view, set()).add(key.region)
-    return {view: tuple(sorted(regions)) for view, regions in wanted.items()}
-
-
-def _select(views: Sequence[View], wanted: dict[int, tuple[str, ...]]) -> list[View]:
-    """The views that are wanted, each with the regions that are wanted of it."""
-    return [view._replace(regions=wanted[view.number]) for view in views if view.number in wanted]
-
-
-def _take(target: Tensor, rows: Tensor | None) -> Tensor:
-    """A target's rows in the order of the online embedding's."""
-    return target if rows is None else target[rows]
-
-
-def _weigh(value: Tensor, weight: Tensor | float) -> Tensor:
-    """Mean of a loss under a weight per row, or a scalar loss under the one weight that all rows share."""
-    if isinstance(weight, Tensor):
-        return (value * weight).mean() if value.ndim else value * weight[0]
-    return value.mean() * weight if weight != 1.0 else value.mean()

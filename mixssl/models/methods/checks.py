@@ -1,0 +1,55 @@
+"""What can be refused before a step is computed: mixers, heads and methods that don't fit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from mixssl.models.methods.terms import View
+from mixssl.structures import IMAGE
+
+if TYPE_CHECKING:
+    from mixssl.models.methods.base import MixtureMethod
+
+__all__ = ["check_mixture", "require_joinable"]
+
+
+def check_mixture(method: MixtureMethod) -> None:
+    """Raises a ValueError where mixer, head and method don't fit."""
+    if method.mixer is None:
+        return
+    name = type(method.mixer).__name__
+    if method.mix_head is None:
+        raise ValueError(
+            f"the data preprocessor mixes with {name} and the model's mix_head is None: "
+            "set model.mix_head, for instance dict(type='mixssl.UnMixHead')"
+        )
+    method.mix_head.check_mixer(method.mixer)
+    own = type(method).__name__
+    missing = sorted(method.mix_head.needs - method.offers)
+    if missing:
+        lacks_neck = missing == ["regions"] and hasattr(method, "region_neck")
+        way_out = (
+            "set region_neck on the model"
+            if lacks_neck
+            else "choose another head or another method"
+        )
+        raise ValueError(
+            f"{type(method.mix_head).__name__} needs a method with {', '.join(missing)} and {own} offers "
+            f"{', '.join(sorted(method.offers)) or 'nothing'}: {way_out}"
+        )
+    if not method.mixer.one_lam and "rows" not in method.offers:
+        raise ValueError(
+            f"{name} draws a λ per image and the loss of {own} does not decompose over images: "
+            "choose a mixer with one λ per batch, like mixssl.UnMix"
+        )
+
+
+def require_joinable(views: Sequence[View]) -> None:
+    """Raises a ValueError where views can't share a batch for batch normalisation."""
+    if len({view.images.shape[1:] for view in views}) > 1 or any(
+        view.regions != (IMAGE,) for view in views
+    ):
+        raise ValueError(
+            "joint_bn needs mixtures of view 0's size and no regions: set joint_bn=False on the model"
+        )
