@@ -97,6 +97,28 @@ def swav(type: str = "mixssl.MixSwAV", mixer: dict | None = None, **changes: Any
     return _finish(cfg, mixer, changes)
 
 
+def densecl(type: str = "mixssl.MixDenseCL", mixer: dict | None = None, **changes: Any) -> dict:
+    """Config of a DenseCL whose maps have four places for images of 16 pixels."""
+    cfg = {
+        "type": type,
+        "backbone": backbone(),
+        "neck": {
+            "type": "mmpretrain.DenseCLNeck",
+            "in_channels": WIDTH * 8,
+            "hid_channels": 16,
+            "out_channels": DIM,
+        },
+        "head": {
+            "type": "mmpretrain.ContrastiveHead",
+            "loss": {"type": "mmpretrain.CrossEntropyLoss"},
+            "temperature": 0.2,
+        },
+        "queue_len": 64,
+        "feat_dim": DIM,
+    }
+    return _finish(cfg, mixer, changes)
+
+
 @contextmanager
 def run_length(steps: int = 100) -> Iterator[None]:
     """Tells momentum schedules how long the run is, as a Runner does, and takes it back."""
@@ -109,5 +131,10 @@ def run_length(steps: int = 100) -> Iterator[None]:
         info.pop("max_iters") if before is None else info.update(max_iters=before)
 
 
-METHODS: dict[str, Callable[..., dict]] = {"MixMoCoV3": mocov3, "MixSwAV": swav, "MixWMSE": wmse}
+METHODS: dict[str, Callable[..., dict]] = {
+    "MixDenseCL": densecl,
+    "MixMoCoV3": mocov3,
+    "MixSwAV": swav,
+    "MixWMSE": wmse,
+}
 """By the name a method is registered under: a function of (type, mixer, **changes) that gives its config."""
