@@ -4,6 +4,7 @@ from mixssl.models.heads.base import MixHead
 from mixssl.models.heads.imix_head import IMixHead, IMixPredictHead
 from mixssl.models.heads.local_global_head import InterLocalGlobalHead, IntraLocalGlobalHead
 from mixssl.models.heads.mixco_head import MixCoHead
+from mixssl.models.heads.mochi_head import MoCHiHead
 from mixssl.models.heads.multiscale_head import MultiScaleHead
 from mixssl.models.heads.unmix_head import UnMixHead
 
@@ -14,6 +15,7 @@ __all__ = [
     "IntraLocalGlobalHead",
     "MixCoHead",
     "MixHead",
+    "MoCHiHead",
     "MultiScaleHead",
     "UnMixHead",
 ]

@@ -46,6 +46,8 @@ class MixMoCo(MixtureMethod, RegionPooling, MoCo):
             authors; the two losses are added.
         extra_sizes: Width in pixels of each further pair of views; views 0 and 1 have another size.
         share_queue: Whether all sizes share one queue; the paper finds that it hurts.
+        hard_negatives: Config of :class:`~mixssl.models.heads.MoCHiHead`, which adds negatives to the comparisons that
+            weigh no rows, such as the clean ones; None for the queue's alone.
         **kwargs: Of mmpretrain's MoCo (backbone, neck, head, queue_len, feat_dim, momentum, data_preprocessor, ...),
             of :class:`RegionPooling` (``region_neck``, ``region_momentum``) and of :class:`MixtureMethod`
             (``mix_head``, ``joint_bn``). ``momentum`` is the weight of the new value, 0.001 for the papers' 0.999.
@@ -63,9 +65,13 @@ class MixMoCo(MixtureMethod, RegionPooling, MoCo):
         symmetric: bool = False,
         extra_sizes: Sequence[int] = (),
         share_queue: bool = False,
+        hard_negatives: dict | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
+        self.hard_negatives = None if hard_negatives is None else MODELS.build(hard_negatives)
+        if self.hard_negatives is not None:
+            self.hard_negatives.check_queue_len(self.queue_len)
         self.symmetric = symmetric
         self.extra_sizes = tuple(extra_sizes)
         self.share_queue = share_queue
@@ -168,6 +174,11 @@ class MixMoCo(MixtureMethod, RegionPooling, MoCo):
             positives = [torch.einsum("nc,nc->n", [query, target.float()]) for target in targets]
             pairs = list(zip(positives, banks, strict=True))
             if all(term.rows is None and not isinstance(term.weight, Tensor) for term in terms):
+                if self.hard_negatives is not None:
+                    negatives = {
+                        bank: self.hard_negatives(query, getattr(self, bank), logits)
+                        for bank, logits in negatives.items()
+                    }
                 return [
                     self.head.loss(positive.unsqueeze(-1), negatives[bank])
                     for positive, bank in pairs
