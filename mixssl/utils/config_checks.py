@@ -135,8 +135,8 @@ def _check_batch(cfg: Mapping[str, Any], world_size: int) -> None:
         processes = f" on {world_size} processes" if world_size > 1 else ""
         raise ConfigError(
             f"model.queue_len is {queue} and must be a multiple of the total batch of {total} images "
-            f"(train_dataloader.batch_size={batch}{processes}): take queue_len={_nearest(queue, total)}, or a "
-            f"batch_size that divides {queue / world_size:g}"
+            f"(train_dataloader.batch_size={batch}{processes}): take "
+            f"queue_len={_nearest(queue, total)}, or another batch_size"
         )
     if not loader.get("drop_last", False) and "batch_sampler" not in loader:
         raise ConfigError(
@@ -187,8 +187,10 @@ def _check_data(cfg: Mapping[str, Any], world_size: int) -> None:
 
 
 def _prefix(dataset: Mapping[str, Any]) -> str:
-    """Folder of the images below the data root, where the dict names one."""
+    """Folder of the images below the data root, where the dict names one; ImageNet's is its split."""
     prefix = dataset.get("data_prefix") or ""
+    if not prefix and _type_name(dataset) == "ImageNet":
+        prefix = dataset.get("split", "")
     if isinstance(prefix, Mapping):
         prefix = prefix.get("img_path") or prefix.get("root") or ""
     return str(prefix)
@@ -205,11 +207,10 @@ def _class_of(dataset: Mapping[str, Any], cfg: Mapping[str, Any]) -> Any:
 
 
 def _downloads(dataset: Mapping[str, Any], cfg: Mapping[str, Any]) -> bool:
-    """Whether a data set's class can fetch its files: it, or a parent, has an argument ``download``."""
+    """Whether a data set fetches missing files unless told not to: its argument ``download`` defaults to True."""
     kind = _class_of(dataset, cfg)
-    parents = inspect.getmro(kind) if inspect.isclass(kind) else ()
-    return any(
-        "download" in inspect.signature(parent).parameters
-        for parent in parents
-        if "__init__" in vars(parent)
-    )
+    for parent in inspect.getmro(kind) if inspect.isclass(kind) else ():
+        arguments = inspect.signature(parent).parameters if "__init__" in vars(parent) else {}
+        if "download" in arguments:
+            return arguments["download"].default is True
+    return False

@@ -124,8 +124,7 @@ def test_data_workers_survive_signals_to_the_group(tmp_path):
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert done.stdout == "init 3\nalive\n"
-    assert callable(_leave_signals)
+    assert done.stdout.endswith("init 3\nalive\n")
 
 
 def test_loaders_tell_their_workers(tmp_path):

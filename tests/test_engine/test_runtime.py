@@ -7,8 +7,8 @@ from mmengine.config import Config
 from mmengine.registry import HOOKS as ROOT_HOOKS
 from mmengine.registry import VISUALIZERS as ROOT_VISUALIZERS
 from mmengine.registry import DefaultScope
-from support.toy_run import toy_runner
 from support.tools import ROOT
+from support.toy_run import toy_runner
 
 BASE = ROOT / "configs" / "_base_"
 

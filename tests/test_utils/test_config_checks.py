@@ -133,6 +133,22 @@ def test_a_data_set_that_downloads_must_be_told_to(tmp_path, kind):
     assert cfg.train_dataloader.dataset.download is True
 
 
+def test_a_data_set_that_asks_itself_is_left_to_it(tmp_path):
+    """Ours reads two forms and never downloads unasked."""
+    cfg = _config(train_dataloader__dataset={"type": "mixssl.CIFAR10", "data_root": str(tmp_path)})
+    forbid_silent_download(cfg)
+    check_config(cfg)
+    assert "download" not in cfg.train_dataloader.dataset
+
+
+def test_the_split_of_imagenet_is_a_folder(tmp_path):
+    dataset = {"type": "ImageNet", "data_root": str(tmp_path), "split": "train"}
+    with pytest.raises(
+        ConfigError, match="ImageNet.* reads the folder .*/train', which does not exist"
+    ):
+        check_config(_config(train_dataloader__dataset=dataset))
+
+
 def test_files_that_are_there_need_no_download(tmp_path):
     (tmp_path / "cifar-10-batches-py").mkdir()
     check_config(_config(train_dataloader__dataset={"type": "CIFAR10", "data_root": str(tmp_path)}))
