@@ -29,7 +29,7 @@ class UnMix(Mixer):
         p_global: Probability of a global mixture, in [0, 1]; the paper uses 0.5 on small data sets and 0 on ImageNet,
             while its released ImageNet script runs 0.5.
         views: Clean views to mix: ``(0,)`` is the paper's single branch, ``(0, 1)`` both, with the same λ, box and
-            partner.
+            partner. Views of another size, as in multi-crop, get a box of their own and the λ that it leaves.
 
     Raises:
         ValueError: If an argument lies outside its range.
@@ -55,9 +55,13 @@ class UnMix(Mixer):
         lam = beta(self.alpha, 1, generator)
         if is_global:
             return [global_mixture(views[source], source, lam) for source in self.views]
-        height, width = views[self.views[0]].shape[-2:]
-        boxes, lam = cut_boxes(lam, height, width, generator)
-        return [region_mixture(views[source], source, lam, boxes) for source in self.views]
+        sizes = dict.fromkeys(views[source].shape[-2:] for source in self.views)
+        drawn = {size: cut_boxes(lam, size[0], size[1], generator) for size in sizes}
+        mixtures = []
+        for source in self.views:
+            boxes, left = drawn[views[source].shape[-2:]]
+            mixtures.append(region_mixture(views[source], source, left, boxes))
+        return mixtures
 
 
 def global_mixture(

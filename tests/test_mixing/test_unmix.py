@@ -124,3 +124,17 @@ def test_a_view_that_is_not_there_is_refused() -> None:
 def test_lam_outside_its_range_is_refused(lam: float) -> None:
     with pytest.raises(ValueError, match=r"must lie in \[0, 1\]"):
         global_mixture(views(4)[0], 0, torch.tensor([lam]))
+
+
+def test_views_of_another_size_get_their_own_box_and_lam_and_the_others_keep_theirs() -> None:
+    generator = torch.Generator().manual_seed(5)
+    large, small = (torch.rand(4, 3, side, side, generator=generator) for side in (32, 12))
+    mixer = UnMix(p_global=0.0, views=(0, 1, 2, 3))
+    mixed = mixer([large, large, small, small], torch.Generator().manual_seed(0))
+    for mixture in mixed:
+        assert torch.allclose(mixture.mask.mean(dim=(1, 2, 3)), mixture.lam, atol=1e-6)
+    assert torch.equal(mixed[0].boxes, mixed[1].boxes)
+    assert torch.equal(mixed[2].boxes, mixed[3].boxes)
+    assert mixed[0].lam[0] != mixed[2].lam[0]
+    (alone,) = UnMix(p_global=0.0)([large], torch.Generator().manual_seed(0))
+    assert torch.equal(alone.images, mixed[0].images)
