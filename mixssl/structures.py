@@ -30,7 +30,7 @@ class MixedView(NamedTuple):
 
     Attributes:
         images: Mixed pixels, (M, C, H, W), in the dtype and on the device of the clean views; None where a learned
-            mixer leaves the pixels to the model.
+            mixer leaves the pixels to the model, or where hidden features are mixed.
         source: Number of the clean view the own images come from.
         partner_view: Number of the clean view the partner images come from, usually ``source``.
         index: Own image of each row, (M,), int64, in [0, N).
@@ -40,6 +40,8 @@ class MixedView(NamedTuple):
             view of less memory. None where a learned mixer has yet to make it.
         boxes: Pasted region (top, left, bottom, right) in pixels, half-open, (M, 4), int64; None for mixtures without
             a box.
+        layer: Module of the backbone whose output is mixed by ``lam`` in place of pixels, with a row per image of view
+            ``source``; None for mixtures of pixels.
     """
 
     images: Tensor | None
@@ -50,6 +52,7 @@ class MixedView(NamedTuple):
     lam: Tensor
     mask: Tensor | None = None
     boxes: Tensor | None = None
+    layer: str | None = None
 
 
 class Key(NamedTuple):

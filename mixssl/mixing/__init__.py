@@ -6,7 +6,7 @@ from mixssl.mixing.local_global import InterCutMix, IntraCutMix, region_boxes, v
 from mixssl.mixing.mixco import MixCo, halves_mixture
 from mixssl.mixing.multiscale import MultiScale
 from mixssl.mixing.ops import blend, box_mask, mask_blend, paste
-from mixssl.mixing.policies import CutMix, FMix, MixUp, Policy, ResizeMix, SaliencyMix
+from mixssl.mixing.policies import CutMix, FMix, ManifoldMix, MixUp, Policy, ResizeMix, SaliencyMix
 from mixssl.mixing.saliency import center_surround
 from mixssl.mixing.sampling import (
     StepRandom,
@@ -25,6 +25,7 @@ __all__ = [
     "IMix",
     "InterCutMix",
     "IntraCutMix",
+    "ManifoldMix",
     "MixCo",
     "MixUp",
     "Mixer",

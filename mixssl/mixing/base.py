@@ -21,10 +21,13 @@ class Mixer(ABC):
         layout: How the mixtures relate to the views; a mix head says which layouts it reads. ``"rows"``: every mixture
             has a row per image.
         one_lam: Whether all rows of a batch share one λ, which losses that don't decompose over samples need.
+        layers: Modules of the backbone whose outputs it may have mixed, by their dotted names; empty for mixers of
+            pixels.
     """
 
     layout: ClassVar[str] = "rows"
     one_lam: bool = True
+    layers: tuple[str, ...] = ()
 
     @abstractmethod
     def __call__(self, views: Sequence[Tensor], generator: torch.Generator) -> list[MixedView]:

@@ -12,19 +12,19 @@ __all__ = ["blend", "box_mask", "mask_blend", "paste"]
 
 
 def blend(own: Tensor, other: Tensor, lam: Tensor) -> Tensor:
-    """Weighs two batches by a number per row: ``lam * own + (1 - lam) * other`` (mixup).
+    """Weighs two batches of images or features by a number per row: ``lam * own + (1 - lam) * other`` (mixup).
 
     Exact at both ends: λ = 1 gives ``own`` and λ = 0 gives ``other``, bit by bit.
 
     Args:
-        own: (M, C, H, W), floating point.
+        own: (M, ...), floating point.
         other: Like ``own``.
         lam: (M,), in [0, 1].
 
     Returns:
         A new tensor like ``own``.
     """
-    return torch.lerp(other, own, lam.to(own.dtype).view(-1, 1, 1, 1))
+    return torch.lerp(other, own, lam.to(own.dtype).view(-1, *(1,) * (own.ndim - 1)))
 
 
 def mask_blend(own: Tensor, other: Tensor, mask: Tensor) -> Tensor:

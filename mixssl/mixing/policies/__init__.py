@@ -3,6 +3,7 @@
 from mixssl.mixing.policies.base import BetaPolicy, Policy
 from mixssl.mixing.policies.cutmix import CutMix
 from mixssl.mixing.policies.fmix import FMix, fourier_masks
+from mixssl.mixing.policies.manifoldmix import ManifoldMix
 from mixssl.mixing.policies.mixup import MixUp
 from mixssl.mixing.policies.resizemix import ResizeMix, resize_paste
 from mixssl.mixing.policies.saliencymix import SaliencyMix
@@ -11,6 +12,7 @@ __all__ = [
     "BetaPolicy",
     "CutMix",
     "FMix",
+    "ManifoldMix",
     "MixUp",
     "Policy",
     "ResizeMix",

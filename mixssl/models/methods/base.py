@@ -13,7 +13,8 @@ from torch import Tensor
 from mixssl.mixing import Mixer
 from mixssl.models.heads import MixHead
 from mixssl.models.losses import soft_info_nce
-from mixssl.models.methods.checks import check_mixture, require_joinable
+from mixssl.models.methods.checks import check_mixture, require_joinable, require_pixels
+from mixssl.models.methods.hidden import mixed_hidden
 from mixssl.models.methods.optimizer_steps import listen
 from mixssl.models.methods.terms import (
     View,
@@ -121,9 +122,11 @@ class MixtureMethod(_Algorithm):
         if mixtures and self.mix_head is not None:
             terms = scaled(terms, self.mix_head.clean_weight)
             terms += self.mixture_terms(mixtures, clean)
-        views = [*(View(i, x) for i, x in enumerate(inputs)), *mixture_views(mixtures, clean)]
+        views = [*(View(i, x) for i, x in enumerate(inputs)), *mixture_views(mixtures, inputs)]
 
         aims = by_view(term.target for term in terms)
+        if not self.targets_are_online:
+            require_pixels(select(views, aims))
         shared = [term.target for term in terms] if self.targets_are_online else []
         named = by_view([*(term.online for term in terms), *shared])
         first, mixed = select(views[:clean], named), select(views[clean:], named)
@@ -139,7 +142,8 @@ class MixtureMethod(_Algorithm):
             self.step_momentum()
         targets = {} if self.targets_are_online else self.encode_target(select(views, aims), online)
         for view in apart:
-            online |= self.encode_online([view])
+            with mixed_hidden(self.backbone, view.hidden):
+                online |= self.encode_online([view])
         if self.targets_are_online:
             targets = self.encode_target(select(views, aims), online)
         if self.training:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from mixssl.models.methods.hidden import check_layers
 from mixssl.models.methods.terms import View
 from mixssl.structures import IMAGE
 
 if TYPE_CHECKING:
     from mixssl.models.methods.base import MixtureMethod
 
-__all__ = ["check_mixture", "require_joinable"]
+__all__ = ["check_mixture", "require_joinable", "require_pixels"]
 
 
 def check_mixture(method: MixtureMethod) -> None:
@@ -38,11 +39,28 @@ def check_mixture(method: MixtureMethod) -> None:
             f"{type(method.mix_head).__name__} needs a method with {', '.join(missing)} and {own} offers "
             f"{', '.join(sorted(method.offers)) or 'nothing'}: {way_out}"
         )
+    if method.mixer.layers:
+        check_layers(method.backbone, method.mixer.layers)
+        if method.joint_bn:
+            raise ValueError(
+                f"{name} mixes hidden features, which can't share a batch with a clean view: "
+                "set joint_bn=False on the model"
+            )
     if not method.mixer.one_lam and "rows" not in method.offers:
         raise ValueError(
             f"{name} draws a λ per image and the loss of {own} does not decompose over images: "
             "choose a mixer with one λ per batch, like mixssl.UnMix"
         )
+
+
+def require_pixels(views: Sequence[View]) -> None:
+    """Raises a ValueError where a target encoder is asked for a mixture of the online backbone's features."""
+    for view in views:
+        if view.hidden is not None:
+            raise ValueError(
+                f"view {view.number} is mixed in the online backbone's {view.hidden.layer!r} and can be no target: "
+                "choose pairing='cross' in the mix head"
+            )
 
 
 def require_joinable(views: Sequence[View]) -> None:

@@ -30,12 +30,14 @@ class View(NamedTuple):
         images: (M, C, H, W).
         regions: Regions whose embeddings the step's terms name.
         boxes: (M, 4), where a region other than the image is asked for.
+        hidden: The mixture to make of the images' features in a layer of the backbone; the images are clean then.
     """
 
     number: int
     images: Tensor
     regions: tuple[str, ...] = (IMAGE,)
     boxes: Tensor | None = None
+    hidden: MixedView | None = None
 
 
 def scaled(terms: list[Any], factor: float) -> list[Any]:
@@ -59,13 +61,15 @@ def aligned(pair: Pair, term: Term) -> Term:
     return Term(pair.first, pair.second, pair.rows, pair.weight * term.weight, pair.name)
 
 
-def mixture_views(mixtures: Sequence[MixedView], clean: int) -> list[View]:
-    """Numbers the mixtures on from the clean views."""
-    return [
-        View(number, mixture.images, boxes=mixture.boxes)
-        for number, mixture in enumerate(mixtures, start=clean)
-        if mixture.images is not None
-    ]
+def mixture_views(mixtures: Sequence[MixedView], inputs: Sequence[Tensor]) -> list[View]:
+    """Numbers the mixtures on from the clean views; one of hidden features takes its view's images along."""
+    views = []
+    for number, mixture in enumerate(mixtures, start=len(inputs)):
+        if mixture.layer is not None:
+            views.append(View(number, inputs[mixture.source], hidden=mixture))
+        elif mixture.images is not None:
+            views.append(View(number, mixture.images, boxes=mixture.boxes))
+    return views
 
 
 def by_view(keys: Any) -> dict[int, tuple[str, ...]]:
