@@ -152,6 +152,12 @@ def test_the_queues_hold_clean_keys() -> None:
     assert torch.allclose(model.queue2[:, :8], F.normalize(keys[2], dim=1).t(), atol=1e-5)
 
 
+def test_the_queues_are_fed_also_where_mixtures_take_the_place_of_the_clean_loss() -> None:
+    model = build(densecl(mixer={"type": "mixssl.IMix"}, mix_head={"type": "mixssl.IMixHead"}))
+    train(model, 2)
+    assert model.queue_ptr.item() == model.queue2_ptr.item() == 16
+
+
 def test_what_is_kept_without_an_optimizer_is_bounded() -> None:
     model = build(densecl())
     for step in range(12):

@@ -113,7 +113,7 @@ class MixDenseCL(MixtureMethod, DenseCL):
             if _DENSE in view.regions:
                 found[_MAP] = maps[0].flatten(2)
             else:
-                found = {IMAGE: found[IMAGE]}
+                del found[_DENSE]
             found = {
                 region: batch_unshuffle_ddp(F.normalize(value, dim=1), restore)
                 for region, value in found.items()

@@ -212,7 +212,10 @@ class MixSwAV(MixtureMethod, SwAV):
 
     @torch.no_grad()
     def keep(self, targets: dict[Key, Tensor]) -> None:
-        """Sets aside the embeddings of the crops that have a queue; no more than it holds."""
+        """Sets aside the embeddings of the crops that have a queue, no more than it holds.
+
+        Where a mix head leaves out the clean loss some are not computed, and the queue stays as it is.
+        """
         swav = self.head.loss_module
         keys = [Key(crop, _EMBEDDING) for crop in swav.crops_for_assign]
         if swav.queue is None or any(key not in targets for key in keys):
