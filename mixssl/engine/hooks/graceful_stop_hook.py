@@ -8,7 +8,6 @@ import signal
 import sys
 import threading
 import time
-from functools import partial
 from typing import Any, NoReturn
 
 import torch
@@ -17,6 +16,7 @@ from mmengine.dist import all_reduce, barrier, get_world_size, is_main_process
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
+from mixssl.engine.data_workers import leave_signals_to_main
 from mixssl.engine.whole_files import WHOLE_FILES, write_last_checkpoint
 from mixssl.registry import HOOKS
 
@@ -67,7 +67,7 @@ class GracefulStopHook(Hook):
         if runner.val_loop is not None:
             loaders.append(runner.val_dataloader)
         for loader in loaders:
-            loader.worker_init_fn = partial(_leave_signals, loader.worker_init_fn)
+            leave_signals_to_main(loader)
         if threading.current_thread() is threading.main_thread():
             self._previous = {number: signal.signal(number, self._on_signal) for number in SIGNALS}
 
@@ -143,14 +143,6 @@ class GracefulStopHook(Hook):
             barrier()  # the first process to leave makes the launcher end the others
             dist.destroy_process_group()
         raise SystemExit(128 + number)
-
-
-def _leave_signals(init: Any, worker: int) -> None:
-    """Runs a data worker's own start after telling it to leave both signals to the main process."""
-    for number in SIGNALS:
-        signal.signal(number, signal.SIG_IGN)
-    if init is not None:
-        init(worker)
 
 
 def _resume_command(argv: list[str], path: str) -> str:
