@@ -126,7 +126,7 @@ class CIFAR10(upstream.CIFAR10):
         return self._verified
 
     def _load_folders(self) -> list[dict[str, Any]]:
-        """Paths and labels, ordered by class and file name; the pixels are read when asked for."""
+        """Paths and labels, the classes by turns; the pixels are read when asked for."""
         name, root = type(self).__name__, join_path(self.data_prefix["root"], self.split)
         folders = sorted(list_dir_or_file(root, list_file=False))
         unknown = [folder for folder in folders if folder not in self.class_to_idx]
@@ -135,12 +135,17 @@ class CIFAR10(upstream.CIFAR10):
                 f"{name}: {root!r} holds the folder {unknown[0]!r}, which is no class; rename it to one of "
                 f"{', '.join(self.CLASSES[:3])}, ... or pass classes=."
             )
-        samples = [
-            {"img_path": join_path(root, folder, file), "gt_label": self.class_to_idx[folder]}
-            for folder in sorted(folders, key=self.class_to_idx.__getitem__)
-            for file in sorted(list_dir_or_file(join_path(root, folder), list_dir=False))
+        # Class by class, the first image of each, then the second: a part by `indices` has all classes, as in the binary
+        # form, and not the airplanes alone.
+        turns = sorted(
+            (turn, self.class_to_idx[folder], join_path(root, folder, file))
+            for folder in folders
+            for turn, file in enumerate(
+                sorted(list_dir_or_file(join_path(root, folder), list_dir=False))
+            )
             if file.lower().endswith(IMAGE_SUFFIXES)
-        ]
+        )
+        samples = [{"img_path": path, "gt_label": label} for _, label, path in turns]
         if not samples:
             raise ConfigError(self._missing(f"no image in the class folders of {self.split!r}"))
         return samples

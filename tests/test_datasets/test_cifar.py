@@ -113,6 +113,17 @@ def test_form_can_be_forced(binary_root: Path, folder_root: Path) -> None:
     assert CIFAR10(str(both), form="folder").form == "folder"
 
 
+def test_the_first_images_of_folders_are_of_all_classes(tmp_path: Path) -> None:
+    for name, number in (("frog", 3), ("cat", 5), ("bird", 1)):
+        for i in range(number):
+            pixels = np.full((32, 32, 3), i, dtype=np.uint8)
+            assert mmcv.imwrite(pixels, str(tmp_path / "train" / name / f"{i}.png"))
+    dataset = CIFAR10(str(tmp_path))
+    assert dataset.get_gt_labels().tolist() == [2, 3, 6, 3, 6, 3, 6, 3, 3]
+    assert [int(dataset[i]["img"][0, 0, 0]) for i in range(9)] == [0, 0, 0, 1, 1, 2, 2, 3, 4]
+    assert CIFAR10(str(tmp_path), indices=3).get_gt_labels().tolist() == [2, 3, 6]
+
+
 def test_part_of_the_classes_keeps_their_numbers(folder_root: Path) -> None:
     for name in CLASSES[:7]:
         for path in (folder_root / "train" / name).iterdir():
