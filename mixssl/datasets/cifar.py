@@ -135,8 +135,8 @@ class CIFAR10(upstream.CIFAR10):
                 f"{name}: {root!r} holds the folder {unknown[0]!r}, which is no class; rename it to one of "
                 f"{', '.join(self.CLASSES[:3])}, ... or pass classes=."
             )
-        # Class by class, the first image of each, then the second: a part by `indices` has all classes, as in the binary
-        # form, and not the airplanes alone.
+        # The first image of every class, then the second: a part by `indices` has all classes, as in the binary form,
+        # and not the airplanes alone.
         turns = sorted(
             (turn, self.class_to_idx[folder], join_path(root, folder, file))
             for folder in folders
