@@ -1,6 +1,7 @@
 """The maths of losses, as pure functions."""
 
 from mixssl.models.losses.info_nce import info_nce, soft_info_nce
+from mixssl.models.losses.nt_xent import nt_xent
 from mixssl.models.losses.sinkhorn import sinkhorn, swapped_prediction
 from mixssl.models.losses.whitening import check_rows, normalized_mse, whiten, whiten_groups
 
@@ -8,6 +9,7 @@ __all__ = [
     "check_rows",
     "info_nce",
     "normalized_mse",
+    "nt_xent",
     "sinkhorn",
     "soft_info_nce",
     "swapped_prediction",
