@@ -1,10 +1,26 @@
 """Adapters: one SSL method each, over the template in base.py."""
 
+from mixssl.models.methods.barlowtwins import MixBarlowTwins
 from mixssl.models.methods.base import MixtureMethod, View
+from mixssl.models.methods.byol import MixBYOL
 from mixssl.models.methods.densecl import MixDenseCL
 from mixssl.models.methods.moco import MixMoCo
 from mixssl.models.methods.mocov3 import MixMoCoV3
+from mixssl.models.methods.simclr import MixSimCLR
+from mixssl.models.methods.simsiam import MixSimSiam
 from mixssl.models.methods.swav import MixSwAV
 from mixssl.models.methods.wmse import MixWMSE
 
-__all__ = ["MixDenseCL", "MixMoCo", "MixMoCoV3", "MixSwAV", "MixWMSE", "MixtureMethod", "View"]
+__all__ = [
+    "MixBYOL",
+    "MixBarlowTwins",
+    "MixDenseCL",
+    "MixMoCo",
+    "MixMoCoV3",
+    "MixSimCLR",
+    "MixSimSiam",
+    "MixSwAV",
+    "MixWMSE",
+    "MixtureMethod",
+    "View",
+]
