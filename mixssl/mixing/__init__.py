@@ -6,7 +6,16 @@ from mixssl.mixing.local_global import InterCutMix, IntraCutMix, region_boxes, v
 from mixssl.mixing.mixco import MixCo, halves_mixture
 from mixssl.mixing.multiscale import MultiScale
 from mixssl.mixing.ops import blend, box_mask, mask_blend, paste
-from mixssl.mixing.policies import CutMix, FMix, ManifoldMix, MixUp, Policy, ResizeMix, SaliencyMix
+from mixssl.mixing.policies import (
+    CutMix,
+    FMix,
+    ManifoldMix,
+    MixUp,
+    Policy,
+    PuzzleMix,
+    ResizeMix,
+    SaliencyMix,
+)
 from mixssl.mixing.saliency import center_surround
 from mixssl.mixing.sampling import (
     StepRandom,
@@ -31,6 +40,7 @@ __all__ = [
     "Mixer",
     "MultiScale",
     "Policy",
+    "PuzzleMix",
     "ResizeMix",
     "SaliencyMix",
     "StepRandom",

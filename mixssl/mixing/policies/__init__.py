@@ -5,6 +5,7 @@ from mixssl.mixing.policies.cutmix import CutMix
 from mixssl.mixing.policies.fmix import FMix, fourier_masks
 from mixssl.mixing.policies.manifoldmix import ManifoldMix
 from mixssl.mixing.policies.mixup import MixUp
+from mixssl.mixing.policies.puzzlemix import PuzzleMix
 from mixssl.mixing.policies.resizemix import ResizeMix, resize_paste
 from mixssl.mixing.policies.saliencymix import SaliencyMix
 
@@ -15,6 +16,7 @@ __all__ = [
     "ManifoldMix",
     "MixUp",
     "Policy",
+    "PuzzleMix",
     "ResizeMix",
     "SaliencyMix",
     "fourier_masks",
