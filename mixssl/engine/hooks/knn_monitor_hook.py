@@ -9,6 +9,7 @@ from mmengine.hooks import CheckpointHook, Hook
 from mmengine.runner import EpochBasedTrainLoop, Runner
 from torch.utils.data import DataLoader
 
+from mixssl.engine.data_workers import leave_signals_to_main
 from mixssl.evaluation.features import FEATURES, check_loader
 from mixssl.evaluation.knn import check_neighbours
 from mixssl.evaluation.protocols import knn_accuracy
@@ -102,6 +103,8 @@ class KNNMonitorHook(Hook):
         with kept_random_state():
             self._bank = runner.build_dataloader(self.bank, seed=runner.seed)
             self._query = runner.build_dataloader(self.query, seed=runner.seed)
+            for loader in (self._bank, self._query):
+                leave_signals_to_main(loader)
             try:
                 check_loader(self._bank)
                 check_loader(self._query)
