@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+from mmengine.dist import broadcast
 from torch import Tensor
 
 from mixssl.mixing.ops import box_mask, paste
@@ -12,17 +13,18 @@ from mixssl.mixing.sampling import clip_boxes, half_sides
 from mixssl.registry import MIXERS
 from mixssl.structures import MixedView
 
-__all__ = ["SaliencyMix", "salient_boxes"]
+__all__ = ["SaliencyMix", "salient_points"]
 
 
 @MIXERS.register_module()
 class SaliencyMix(BetaPolicy[Tensor]):
     """Pastes the box around the partner's most salient pixel over the same place (Uddin et al. 2021).
 
-    As in the authors' code one partner of the batch, here the first row's, gives the box for all rows; ``per_sample``
-    lets each row's own partner give it, as the paper words it. The box is clipped to the image and λ recomputed.
-    Saliency is :func:`~mixssl.mixing.saliency.center_surround` on the device, in place of OpenCV's on the CPU. With two
-    views each has boxes, and so λ, of its own, which is not what ``pairing='mixed'`` of UnMixHead needs.
+    As in the authors' code one partner, here that of the first row on the first device, gives the box for all rows of
+    all devices; ``per_sample`` lets each row's own partner give it, as the paper words it. The box is clipped to the
+    image and λ recomputed. Saliency is :func:`~mixssl.mixing.saliency.center_surround` on the device, in place of
+    OpenCV's on the CPU. With two views each has boxes, and so λ, of its own, which is not what ``pairing='mixed'`` of
+    UnMixHead needs.
 
     Args:
         alpha: Of λ ~ Beta(alpha, alpha), > 0; the paper uses 1.
@@ -39,25 +41,17 @@ class SaliencyMix(BetaPolicy[Tensor]):
 
     def render(self, images: Tensor, source: int, partner: Tensor, draw: Tensor) -> MixedView:
         """Finds the boxes and pastes; see :meth:`Policy.render`."""
-        half = draw.to(images.device, non_blocking=True)
-        boxes, lam = salient_boxes(images[partner[: len(half)]], half)
-        mask = box_mask(boxes, *images.shape[-2:])
+        half, size = draw.to(images.device, non_blocking=True), images.shape[-2:]
+        centre = salient_points(images[partner[: len(half)]])
+        if not self.per_sample:
+            broadcast(centre, src=0)
+        boxes, lam = clip_boxes(centre, half, *size)
+        mask = box_mask(boxes, *size)
         mixed = paste(images, images[partner], boxes)
         return rows_mixture(mixed, source, partner, lam, mask, boxes)
 
 
-def salient_boxes(images: Tensor, half: Tensor) -> tuple[Tensor, Tensor]:
-    """Boxes around the most salient pixels.
-
-    Args:
-        images: (B, C, H, W).
-        half: Half sides, (B, 2), int64, on the same device.
-
-    Returns:
-        boxes: (B, 4), int64: top, left, bottom, right, half-open, clipped to the image.
-        lam: (B,), float64: exact weight that the boxes leave.
-    """
-    height, width = images.shape[-2:]
-    peak = center_surround(images).flatten(1).argmax(dim=1)
-    centre = torch.stack([peak // width, peak % width], dim=1)
-    return clip_boxes(centre, half, height, width)
+def salient_points(images: Tensor) -> Tensor:
+    """The most salient pixel of each image: (B, C, H, W) to row and column, (B, 2), int64."""
+    peak, width = center_surround(images).flatten(1).argmax(dim=1), images.shape[-1]
+    return torch.stack([peak // width, peak % width], dim=1)

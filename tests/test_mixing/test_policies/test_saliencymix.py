@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 import torch
+from support.ddp import run_ranks
 
 from mixssl.mixing import SaliencyMix
-from mixssl.mixing.policies.saliencymix import salient_boxes
+from mixssl.mixing.policies.saliencymix import salient_points
+from mixssl.mixing.sampling import clip_boxes
 
 
 def _generator(seed: int = 0) -> torch.Generator:
@@ -22,8 +24,9 @@ def _spots(size: int = 32) -> tuple[torch.Tensor, list[tuple[int, int]]]:
 
 
 def test_boxes_lie_around_the_spot_and_are_clipped_by_hand() -> None:
-    images, _ = _spots()
-    boxes, lam = salient_boxes(images, torch.tensor([[4, 6]]).expand(4, 2))
+    images, places = _spots()
+    assert salient_points(images).tolist() == [list(place) for place in places]
+    boxes, lam = clip_boxes(salient_points(images), torch.tensor([[4, 6]]).expand(4, 2), 32, 32)
     assert boxes.tolist() == [[0, 22, 7, 32], [12, 10, 20, 22], [21, 0, 29, 12], [6, 14, 14, 26]]
     assert lam.tolist() == pytest.approx(
         [1 - 70 / 1024, 1 - 96 / 1024, 1 - 96 / 1024, 1 - 96 / 1024]
@@ -46,3 +49,14 @@ def test_per_sample_every_partner_shows_its_spot() -> None:
     for i, partner in enumerate(mixed.partner.tolist()):
         spot = images[partner] == 1
         assert (mixed.images[i][spot] == 1).all()
+
+
+def _mix_on(rank: int) -> dict:
+    images = torch.randn(4, 3, 32, 32, generator=_generator(rank))
+    (mixed,) = SaliencyMix()([images, images], _generator(7))
+    return {"lam": mixed.lam, "boxes": mixed.boxes}
+
+
+def test_all_devices_share_the_box() -> None:
+    one, two = run_ranks(_mix_on)
+    assert torch.equal(one["lam"], two["lam"]) and torch.equal(one["boxes"], two["boxes"])
