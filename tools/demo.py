@@ -1,0 +1,283 @@
+#!/usr/bin/env python
+"""Pre-trains on scikit-learn's digits with and without Un-Mix, and shows what each run has learned.
+
+It needs no data, no GPU and no network: python tools/demo.py [--epochs N] [--seed S] [--out DIR].
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from mmengine.config import Config
+from mmengine.hooks import Hook
+from mmengine.runner import Runner, set_random_seed
+from rich.console import Console
+from rich.table import Table
+from torch import Tensor, nn
+
+from mixssl import __version__
+from mixssl.engine.launch import run_tool
+from mixssl.evaluation import accuracy, extract_features, logistic_regression, weighted_knn
+from mixssl.utils.errors import ConfigError
+from mixssl.visualization import (
+    curves_figure,
+    draw_mixtures,
+    mixture_figure,
+    save_figure,
+    tsne_figure,
+)
+
+ROOT = Path(__file__).resolve().parents[1]
+CONFIGS = {
+    "MoCo v2": ROOT / "configs/demo/mocov2_r18_digits.py",
+    "MoCo v2 + Un-Mix": ROOT / "configs/demo/unmix_mocov2_r18_digits.py",
+}
+UNTRAINED = "untrained"
+LOSSES = {"loss_clean": "loss on clean views", "loss_mix": "loss on mixtures"}
+NEIGHBOURS = 10
+"""k of k-NN: of the 1,297 images in the bank about 130 show the same digit; 200 could not all be right."""
+THREADS = 2
+"""A model this small gets no faster with more."""
+CHECKPOINT_HOOKS = ("mixssl.ExactResumeHook", "mixssl.GracefulStopHook")
+"""Hooks for runs that can be resumed; the demo is run again instead."""
+
+
+class Result(NamedTuple):
+    """A row of the table, and what is drawn of it."""
+
+    knn: float
+    linear: float
+    seconds: float
+    features: Tensor
+    labels: Tensor
+    bank: int
+
+
+class EpochLines(Hook):
+    """Prints a line now and then where no live progress bar can be drawn."""
+
+    def __init__(self, name: str, console: Console) -> None:
+        self.name, self.console = name, console
+
+    def after_train_epoch(self, runner: Runner) -> None:
+        """Prints ten times a run at most."""
+        done = runner.epoch + 1
+        if done % max(runner.max_epochs // 10, 1) == 0:
+            loss = runner.message_hub.get_scalar("train/loss").mean(len(runner.train_dataloader))
+            self.console.print(f"  {self.name}: epoch {done}/{runner.max_epochs}, loss {loss:.2f}")
+
+
+def parse_args() -> argparse.Namespace:
+    """Epochs, seed, output."""
+    parser = argparse.ArgumentParser(description="Pre-train on digits with and without Un-Mix.")
+    parser.add_argument("--epochs", type=int, help="of each run, default as the configs say")
+    parser.add_argument("--seed", type=int, default=0, help="of everything random, default 0")
+    parser.add_argument(
+        "--out", type=Path, default=Path("work_dirs/demo"), help="default work_dirs/demo"
+    )
+    return parser.parse_args()
+
+
+def load_config(path: Path, out: Path, epochs: int | None, seed: int) -> Config:
+    """The config as the demo runs it: quiet, seeded, with one checkpoint, its schedule stretched to ``epochs``."""
+    cfg = Config.fromfile(path)
+    cfg.work_dir = str(out / path.stem)
+    cfg.log_level = "ERROR"
+    cfg.randomness = {"seed": seed}
+    planned = cfg.train_cfg.max_epochs
+    epochs = planned if epochs is None else epochs
+    cfg.train_cfg.max_epochs = cfg.default_hooks.checkpoint.interval = epochs
+    for part in cfg.param_scheduler:
+        part.begin, part.end = (round(edge * epochs / planned) for edge in (part.begin, part.end))
+    cfg.param_scheduler = [part for part in cfg.param_scheduler if part.end > part.begin]
+    cfg.custom_hooks = [hook for hook in cfg.custom_hooks if hook.type not in CHECKPOINT_HOOKS]
+    return cfg
+
+
+def pretrain(cfg: Config, name: str, console: Console) -> tuple[nn.Module, dict[str, list[float]]]:
+    """Trains a config in an empty work directory and returns the model and its losses at every step."""
+    shutil.rmtree(cfg.work_dir, ignore_errors=True)
+    runner = Runner.from_cfg(cfg)
+    if not sys.stderr.isatty():
+        runner.register_hook(EpochLines(name, console))
+    runner.train()
+    scalars = runner.message_hub.log_scalars
+    curves = {
+        loss: [float(value) for value in scalars[f"train/{loss}"].data[0]]
+        for loss in LOSSES
+        if f"train/{loss}" in scalars
+    }
+    return runner.model, curves
+
+
+def untrained(cfg: Config) -> nn.Module:
+    """The same architecture at initial weights of the same seed."""
+    with tempfile.TemporaryDirectory() as folder:
+        runner = Runner.from_cfg(Config({**cfg, "work_dir": folder}))
+    runner.model.init_weights()
+    return runner.model
+
+
+def evaluate(model: nn.Module, cfg: Config, start: float) -> Result:
+    """k-NN and linear accuracy in percent, the seconds since ``start``, and the test images' features."""
+    bank, query = (
+        extract_features(model, Runner.build_dataloader(loader))
+        for loader in (cfg.knn_bank, cfg.knn_query)
+    )
+    near = weighted_knn(query.features, bank.features, bank.labels, k=NEIGHBOURS)
+    linear = logistic_regression(bank.features, bank.labels, query.features)
+    labels = query.labels
+    assert labels is not None, "Digits has labels"
+    return Result(
+        accuracy(near, labels),
+        accuracy(linear, labels),
+        time.perf_counter() - start,
+        query.features,
+        labels,
+        len(bank.features),
+    )
+
+
+def run(
+    args: argparse.Namespace, console: Console
+) -> tuple[dict[str, Result], dict[str, Any], list[Config]]:
+    """Trains and evaluates; results and losses by name, and the configs as run."""
+    configs = [load_config(path, args.out, args.epochs, args.seed) for path in CONFIGS.values()]
+    results, curves = {}, {}
+    for name, cfg in zip((UNTRAINED, *CONFIGS), (configs[0], *configs), strict=True):
+        console.print(f"[bold]{name}[/bold]")
+        start = time.perf_counter()
+        if name == UNTRAINED:
+            model = untrained(cfg)
+        else:
+            model, curves[name] = pretrain(cfg, name, console)
+        results[name] = evaluate(model, cfg, start)
+    return results, curves, configs
+
+
+def draw(
+    results: dict[str, Result],
+    curves: dict[str, Any],
+    configs: list[Config],
+    args: argparse.Namespace,
+) -> dict[str, Path]:
+    """Draws and saves the three pictures."""
+    mixed = configs[-1]
+    set_random_seed(args.seed)
+    views, mixtures = draw_mixtures(mixed, 8, args.seed)
+    norm = mixed.data_preprocessor
+    steps = len(next(iter(curves.values()))["loss_clean"]) // mixed.train_cfg.max_epochs
+    labels = results[UNTRAINED].labels
+    panels = {f"{name}: k-NN {row.knn:.1f} %": row.features for name, row in results.items()}
+    figures = {
+        "mixtures": mixture_figure(
+            views,
+            mixtures,
+            norm.mean,
+            norm.std,
+            title="Un-Mix on handwritten digits: λ of the own image, 1 − λ of its partner",
+        ),
+        "curves": curves_figure(curves, steps, LOSSES, title="Pre-training on digits"),
+        "tsne": tsne_figure(panels, labels, seed=args.seed, title="t-SNE of the test images"),
+    }
+    return {name: save_figure(figure, args.out / f"{name}.png") for name, figure in figures.items()}
+
+
+def table_of(results: dict[str, Result], epochs: int, seed: int) -> Table:
+    """The three rows."""
+    table = Table(title=f"handwritten digits, {epochs} epochs, seed {seed}")
+    table.add_column("backbone")
+    for heading in ("k-NN %", "linear %", "seconds"):
+        table.add_column(heading, justify="right")
+    for name, row in results.items():
+        table.add_row(name, f"{row.knn:.1f}", f"{row.linear:.1f}", f"{row.seconds:.0f}")
+    return table
+
+
+def commit() -> str | None:
+    """Commit of the checkout, if it is one and git is there."""
+    try:
+        out = subprocess.run(
+            ["git", "-C", str(ROOT), "rev-parse", "HEAD"],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return out.stdout.strip()
+
+
+def summary_of(results: dict[str, Result], epochs: int, seed: int) -> dict[str, Any]:
+    """What is needed to run it again and to compare."""
+    any_row = results[UNTRAINED]
+    return {
+        "command": f"python {shlex.join(sys.argv)}",
+        "mixssl": __version__,
+        "commit": commit(),
+        "seed": seed,
+        "epochs": epochs,
+        "knn": {
+            "k": NEIGHBOURS,
+            "temperature": 0.1,
+            "bank": any_row.bank,
+            "queries": len(any_row.labels),
+        },
+        "machine": {
+            "system": platform.platform(),
+            "cores": os.cpu_count(),
+            "threads": torch.get_num_threads(),
+            "device": "cuda" if torch.cuda.is_available() else "cpu",
+            "python": platform.python_version(),
+            "torch": torch.__version__,
+        },
+        "results": {
+            name: {
+                "knn": round(row.knn, 2),
+                "linear": round(row.linear, 2),
+                "seconds": round(row.seconds, 1),
+            }
+            for name, row in results.items()
+        },
+    }
+
+
+def main() -> None:
+    """Trains, evaluates, draws, and prints the table and where everything lies."""
+    args = parse_args()
+    if args.epochs is not None and args.epochs < 1:
+        raise ConfigError(f"--epochs is {args.epochs} and must be at least 1")
+    if "OMP_NUM_THREADS" not in os.environ:
+        torch.set_num_threads(min(THREADS, os.cpu_count() or 1))
+    console = Console()
+    start = time.perf_counter()
+    results, curves, configs = run(args, console)
+    figures = draw(results, curves, configs, args)
+    epochs, row = configs[0].train_cfg.max_epochs, results[UNTRAINED]
+    summary = args.out / "summary.json"
+    summary.write_text(json.dumps(summary_of(results, epochs, args.seed), indent=2) + "\n")
+    console.print(table_of(results, epochs, args.seed))
+    console.print(
+        f"k-NN: weighted, {NEIGHBOURS} of {row.bank:,} images; linear: logistic regression; both on frozen features of "
+        f"{len(row.labels)} test images. Seconds: training and evaluation; "
+        f"{time.perf_counter() - start:.0f} with the pictures.",
+        highlight=False,
+    )
+    for name, path in (*figures.items(), ("summary", summary)):
+        console.print(f"{name:>9}: {path}", soft_wrap=True, highlight=False)
+
+
+if __name__ == "__main__":
+    sys.exit(run_tool(main, "demo.py"))
