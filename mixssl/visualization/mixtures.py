@@ -64,7 +64,7 @@ def mixture_figure(
             f"rows has {len(rows)} entries for {len(mixtures)} mixtures: give one for each"
         )
     lines = (len(mixtures) + 1) // 2
-    figure = new_figure(1.65 * lines + (1.3 if title else 0.8), title)
+    figure = new_figure(1.52 * lines + (1.3 if title else 0.8), title)
     # The fifth, narrow column keeps the two groups of a line apart.
     axes = figure.subplots(lines, 9, squeeze=False, width_ratios=[1, 1, 1, 1, 0.55, 1, 1, 1, 1])
     for axis in axes.flat:
