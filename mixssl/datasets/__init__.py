@@ -2,6 +2,8 @@
 
 from mixssl.datasets.cifar import CIFAR10, CIFAR100
 from mixssl.datasets.digits import Digits
+from mixssl.datasets.stl10 import STL10
+from mixssl.datasets.tiny_imagenet import TinyImageNet
 from mixssl.datasets.transforms import GaussianNoise
 
-__all__ = ["CIFAR10", "CIFAR100", "Digits", "GaussianNoise"]
+__all__ = ["CIFAR10", "CIFAR100", "STL10", "Digits", "GaussianNoise", "TinyImageNet"]
