@@ -112,7 +112,10 @@ def test_both_branches_are_the_parents_loss_of_the_mixtures() -> None:
 def test_a_view_goes_once_through_each_part(pairing: str, targets: int) -> None:
     model = mixing(byol, pairing)
     counts = calls(
-        model, online=model.backbone, target=model.target_net, predictor=model.head.predictor
+        model,
+        online=model.backbone,
+        target=model.target_net.module[0],
+        predictor=model.head.predictor,
     )
     assert counts == {"online": 3, "target": targets, "predictor": 3}
 

@@ -145,7 +145,7 @@ class MixMoCo(MixtureMethod, RegionPooling, MoCo):
     def update_momentum(self) -> None:
         """Moves the key encoder."""
         self.encoder_k.update_parameters(nn.Sequential(self.backbone, self.neck))
-        self.update_region_momentum()
+        self.update_region_momentum(self.encoder_k)
 
     @torch.no_grad()
     def encode_target(self, views: list[View], online: dict[Key, Tensor]) -> dict[Key, Tensor]:

@@ -75,9 +75,16 @@ class RegionPooling(_Algorithm):
             self.region_neck_k = type(momentum)(self.region_neck, momentum=momentum.momentum)
         return True
 
-    def update_region_momentum(self) -> None:
-        """Moves the copy of the region neck, if there is one; to be called wherever the momentum encoder moves."""
+    def update_region_momentum(self, momentum: ExponentialMovingAverage) -> None:
+        """Moves the copy of the region neck, if there is one.
+
+        Args:
+            momentum: The method's momentum encoder, which has just moved; the copy is averaged by the momentum that it
+                had, except for the first time, where the copy is made.
+        """
         if self.region_neck_k is not None:
+            steps = self.region_neck_k.steps
+            steps.copy_(torch.where(steps > 0, momentum.steps - 1, steps))
             self.region_neck_k.update_parameters(self.region_neck)
 
     @property

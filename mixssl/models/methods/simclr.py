@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from mmengine.dist import get_rank
 from mmpretrain.models import SimCLR
@@ -10,15 +12,16 @@ from torch import Tensor
 from mixssl.models.losses import nt_xent
 from mixssl.models.methods.base import MixtureMethod, View
 from mixssl.models.methods.checks import require_joinable
+from mixssl.models.methods.regions import RegionPooling, embed
 from mixssl.registry import MODELS
-from mixssl.structures import Key, Term
+from mixssl.structures import IMAGE, Key, Term
 from mixssl.utils.distributed import gather_rows
 
 __all__ = ["MixSimCLR"]
 
 
 @MODELS.register_module()
-class MixSimCLR(MixtureMethod, SimCLR):
+class MixSimCLR(MixtureMethod, RegionPooling, SimCLR):
     """mmpretrain's SimCLR with mixtures (Chen et al. 2020).
 
     The clean views are one batch for batch normalisation, their images interleaved. A mixture and a clean view, or
@@ -34,14 +37,22 @@ class MixSimCLR(MixtureMethod, SimCLR):
     their number, since it gathers without the other devices' gradients; here it is that of one process on the whole
     batch. The loss that is logged is that of the device's own anchors.
 
+    Regions (local/global CutMix, whose paper has them on MoCo alone) are contrasted as views are, without a queue:
+    the negatives of an inside are the other insides of both mixtures, or the outsides it is compared with. Since a
+    comparison has both anchors, ``symmetric=True`` of the mix head counts those of like regions twice.
+
     Args:
         *args: Of mmpretrain's SimCLR.
-        **kwargs: Of mmpretrain's SimCLR (backbone, neck, head, data_preprocessor, ...) and ``mix_head``, ``joint_bn``.
-            With ``joint_bn`` mixtures share the batch of both clean views.
+        **kwargs: Of mmpretrain's SimCLR (backbone, neck, head, data_preprocessor, ...) and ``mix_head``,
+            ``joint_bn``. With ``joint_bn`` mixtures share the batch of both clean views.
     """
 
     offers = frozenset({"rows", "candidates"})
     targets_are_online = True
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.build_regions()
 
     def clean_terms(self, clean: int) -> list[Term]:
         """Views 0 and 1; the loss of a pair has both directions."""
@@ -49,7 +60,12 @@ class MixSimCLR(MixtureMethod, SimCLR):
 
     def encode_online(self, views: list[View]) -> dict[Key, Tensor]:
         """Embeddings, normalised, (M, D), float32; the views are one batch, interleaved."""
-        return self._encode(views, [])
+        if all(view.regions == (IMAGE,) for view in views):
+            return self._encode(views, [])
+        found: dict[Key, Tensor] = {}
+        for view in views:
+            found |= embed(view, self.backbone, self.neck, self.region_neck)
+        return {key: _unit(value.float()) for key, value in found.items()}
 
     def _encode_joined(self, clean: list[View], mixed: list[View]) -> dict[Key, Tensor]:
         """Encodes the clean views, interleaved, and the mixtures as one batch."""
@@ -60,8 +76,7 @@ class MixSimCLR(MixtureMethod, SimCLR):
         """Encodes all as one batch, the first views interleaved."""
         images = torch.stack([view.images for view in woven], 1).flatten(0, 1)
         images = torch.cat([images, *(view.images for view in apart)]) if apart else images
-        z = self.neck(self.backbone(images))[0].float()
-        z = z / (torch.norm(z, p=2, dim=1, keepdim=True) + 1e-10)
+        z = _unit(self.neck(self.backbone(images))[0].float())
         size = len(woven[0].images)
         first, *rest = z.split([size * len(woven), *(len(view.images) for view in apart)])
         parts = [*first.unflatten(0, (size, len(woven))).unbind(1), *rest]
@@ -69,7 +84,8 @@ class MixSimCLR(MixtureMethod, SimCLR):
 
     def encode_target(self, views: list[View], online: dict[Key, Tensor]) -> dict[Key, Tensor]:
         """The online embeddings themselves."""
-        return {Key(view.number): online[Key(view.number)] for view in views}
+        keys = [Key(view.number, region) for view in views for region in view.regions]
+        return {key: online[key] for key in keys}
 
     def compare(
         self, online: Tensor, targets: dict[Key, Tensor], terms: list[Term]
@@ -115,6 +131,11 @@ class MixSimCLR(MixtureMethod, SimCLR):
                 others = torch.cat([everywhere[:start], everywhere[start + len(target) :]])
                 blocks.append(query @ others.t())
             return blocks
+
+
+def _unit(z: Tensor) -> Tensor:
+    """Rows of length one, in the parent's arithmetic."""
+    return z / (torch.norm(z, p=2, dim=1, keepdim=True) + 1e-10)
 
 
 def _by_rows(term: Term) -> bool:
