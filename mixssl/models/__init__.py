@@ -1,5 +1,23 @@
-"""Models: methods, mix heads, data preprocessors, layers, losses, banks."""
+"""Models: methods, mix heads, backbones, data preprocessors, layers, losses, banks."""
 
-from mixssl.models import data_preprocessors, heads, layers, losses, memory, methods, necks
+from mixssl.models import (
+    backbones,
+    data_preprocessors,
+    heads,
+    layers,
+    losses,
+    memory,
+    methods,
+    necks,
+)
 
-__all__ = ["data_preprocessors", "heads", "layers", "losses", "memory", "methods", "necks"]
+__all__ = [
+    "backbones",
+    "data_preprocessors",
+    "heads",
+    "layers",
+    "losses",
+    "memory",
+    "methods",
+    "necks",
+]
