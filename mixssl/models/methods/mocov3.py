@@ -7,11 +7,11 @@ from collections.abc import Sequence
 import torch
 from mmengine.dist import all_gather, get_rank
 from mmpretrain.models import MoCoV3
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
-from mixssl.models.methods.base import MixtureMethod, View
-from mixssl.models.methods.momentum import check_cosine_momentum
+from mixssl.models.methods.base import View
+from mixssl.models.methods.momentum import CosineMomentum
 from mixssl.registry import MODELS
 from mixssl.structures import Key, MixedView, SoftTerm, Term
 
@@ -22,7 +22,7 @@ _GATHERED = "gathered"
 
 
 @MODELS.register_module()
-class MixMoCoV3(MixtureMethod, MoCoV3):
+class MixMoCoV3(CosineMomentum, MoCoV3):
     """mmpretrain's MoCo v3 with mixtures (Chen, Xie, He 2021).
 
     Without a mixer loss, gradients, buffers and state keys are the parent's, bit by bit. The momentum encoder moves
@@ -42,12 +42,6 @@ class MixMoCoV3(MixtureMethod, MoCoV3):
     """
 
     offers = frozenset({"rows", "candidates"})
-
-    def check_batch(self, inputs: list[Tensor]) -> None:
-        """Raises a ValueError where views are missing or the momentum's course is unknown."""
-        super().check_batch(inputs)
-        if self.training:
-            check_cosine_momentum(self)
 
     def clean_terms(self, clean: int) -> list[Term]:
         """View 0 against the key of view 1, and the other way round."""
@@ -71,7 +65,7 @@ class MixMoCoV3(MixtureMethod, MoCoV3):
 
     def update_momentum(self) -> None:
         """Moves the momentum encoder."""
-        self.momentum_encoder.update_parameters(nn.Sequential(self.backbone, self.neck))
+        self.move(self.momentum_encoder)
 
     @torch.no_grad()
     def encode_target(self, views: list[View], online: dict[Key, Tensor]) -> dict[Key, Tensor]:
