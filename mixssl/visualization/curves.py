@@ -49,7 +49,7 @@ def curves_figure(
             if name in quantities:
                 _draw_line(panel, quantities[name], steps_per_epoch, run, number)
         panel.set_title((headings or {}).get(name, name), fontsize=13)
-        panel.set_xlabel("epoch", fontsize=12)
+        panel.set_xlabel("epoch (line: mean of an epoch, faint: every step)", fontsize=12)
         panel.set_ylabel("loss", fontsize=12)
         panel.grid(alpha=0.3)
         panel.legend(fontsize=12)

@@ -17,7 +17,7 @@ def test_a_panel_for_each_quantity_with_the_runs_that_have_it() -> None:
     assert mix.get_title() == "on mixtures"
     assert [text.get_text() for text in clean.get_legend().get_texts()] == ["plain", "mixed"]
     assert [text.get_text() for text in mix.get_legend().get_texts()] == ["mixed"]
-    assert clean.get_xlabel() == "epoch"
+    assert clean.get_xlabel().startswith("epoch")
 
 
 def test_points_are_means_of_epochs_at_their_ends_a_rest_included() -> None:
