@@ -29,14 +29,22 @@ def _tool():
         (False, "mixed", True, 8),
     ],
 )
-def test_needed_passes_are_those_made(symmetric: bool, pairing: str, both: bool, expected: int) -> None:
+def test_needed_passes_are_those_made(
+    symmetric: bool, pairing: str, both: bool, expected: int
+) -> None:
     mixer = {"type": "mixssl.UnMix", "views": (0, 1) if both else (0,)}
-    model = build(moco(mixer=mixer, symmetric=symmetric, mix_head={"type": "mixssl.UnMixHead", "pairing": pairing}))
+    model = build(
+        moco(
+            mixer=mixer,
+            symmetric=symmetric,
+            mix_head={"type": "mixssl.UnMixHead", "pairing": pairing},
+        )
+    )
     made = []
-    for encoder in (model.backbone, model.encoder_k):
+    for encoder in (model.backbone, model.encoder_k.module[0]):
         encoder.register_forward_hook(lambda *_: made.append(3 if torch.is_grad_enabled() else 1))
     data = model.data_preprocessor({"inputs": views(), "data_samples": None}, True)
     model(**data, mode="loss")
-    terms = [*model.clean_terms(2), *model.mix_head.terms(data["mixtures"], 2)]
+    terms = [*model.clean_terms(2), *model.mixture_terms(data["mixtures"], 2)]
     rows = dict.fromkeys(range(2 + len(data["mixtures"])), 1)
     assert sum(made) == _tool().needed_units(terms, rows, model.targets_are_online) == expected

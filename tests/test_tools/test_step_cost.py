@@ -11,7 +11,11 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 CONFIG = ROOT / "configs/unmix/moco_r18_cifar10.py"
-TINY = ["model.backbone.base_channels=4", "model.backbone.stem_channels=4", "model.neck.in_channels=32"]
+TINY = [
+    "model.backbone.base_channels=4",
+    "model.backbone.stem_channels=4",
+    "model.neck.in_channels=32",
+]
 
 
 def _run(*args: str) -> subprocess.CompletedProcess:

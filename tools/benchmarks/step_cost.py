@@ -29,6 +29,7 @@ from rich.table import Table
 from torch import nn
 
 import mixssl
+from mixssl.models.methods.terms import View, mixture_views, scaled
 from mixssl.structures import SoftTerm, Term
 
 FORWARD, BACKWARD = 1, 2
@@ -66,16 +67,20 @@ class Step:
         return time.perf_counter() - start
 
     def units(self) -> float:
-        """Forward and backward passes that a step's terms ask for, in forwards of one image per image of the batch."""
+        """Forward and backward passes that a step's terms ask for, in forwards of view 0."""
         data = self.model.data_preprocessor({"inputs": self.images, "data_samples": None}, True)
         mixtures = data.get("mixtures", [])
         clean = len(self.images)
         terms = [*self.model.clean_terms(clean)]
         if mixtures:
-            terms += self.model.mix_head.terms(mixtures, clean)
-        rows = {i: len(x) for i, x in enumerate(self.images)}
-        rows |= {clean + i: len(mixture.index) for i, mixture in enumerate(mixtures)}
-        return needed_units(terms, rows, self.model.targets_are_online) / len(self.images[0])
+            terms = scaled(terms, self.model.mix_head.clean_weight)
+            terms += self.model.mixture_terms(mixtures, clean)
+        views = [
+            *(View(i, x) for i, x in enumerate(self.images)),
+            *mixture_views(mixtures, self.images),
+        ]
+        pixels = {view.number: view.images[:, 0].numel() for view in views}
+        return needed_units(terms, pixels, self.model.targets_are_online) / pixels[0]
 
     def _wait(self) -> None:
         if self.device.type == "cuda":
@@ -91,21 +96,21 @@ class _Bare:
 
 
 def needed_units(
-    terms: list[Term | SoftTerm], rows: dict[int, int], targets_are_online: bool
+    terms: list[Term | SoftTerm], sizes: dict[int, int], targets_are_online: bool
 ) -> int:
-    """Passes that a step can't do without, in forwards of one image.
+    """Passes that a step can't do without, in units of ``sizes``.
 
     Args:
         terms: Of the step.
-        rows: Images of each view.
+        sizes: What a forward pass of each view costs: its pixels, say.
         targets_are_online: Whether a target comes from the online encoder, with its gradient.
     """
     online = {term.online.view for term in terms}
     targets = {term.target.view for term in terms}
     if targets_are_online:
         online, targets = online | targets, set()
-    trained = sum(rows[view] for view in online) * (FORWARD + BACKWARD)
-    return trained + sum(rows[view] for view in targets) * FORWARD
+    trained = sum(sizes[view] for view in online) * (FORWARD + BACKWARD)
+    return trained + sum(sizes[view] for view in targets) * FORWARD
 
 
 def without_mixture(cfg: Config) -> Config:
