@@ -13,7 +13,7 @@ from torch import Tensor
 from mixssl.mixing import Mixer
 from mixssl.models.heads import MixHead
 from mixssl.models.losses import soft_info_nce
-from mixssl.models.methods.checks import check_mixture, require_joinable, require_pixels
+from mixssl.models.methods import checks
 from mixssl.models.methods.hidden import mixed_hidden
 from mixssl.models.methods.optimizer_steps import listen
 from mixssl.models.methods.terms import (
@@ -62,6 +62,7 @@ class MixtureMethod(_Algorithm):
         **kwargs: Of the mmpretrain algorithm.
 
     Raises:
+        TypeError: If the method has no argument of a name.
         ValueError: If there is a mixer and no head, or a head that can't read the mixer's mixtures.
     """
 
@@ -72,11 +73,12 @@ class MixtureMethod(_Algorithm):
     def __init__(
         self, *args: Any, mix_head: dict | None = None, joint_bn: bool = False, **kwargs: Any
     ) -> None:
+        checks.check_arguments(type(self), kwargs)
         super().__init__(*args, **kwargs)
         self.joint_bn = joint_bn
         self.mix_head = MODELS.build(mix_head) if mix_head is not None else None
         self._momentum_due = True
-        check_mixture(self)
+        checks.check_mixture(self)
 
     @property
     def mixer(self) -> Mixer | None:
@@ -92,7 +94,7 @@ class MixtureMethod(_Algorithm):
     ) -> Any:
         """As the parent, and in mode "loss" also with the mixtures of the views in ``inputs``."""
         if mode == "loss":
-            return self.loss(inputs, data_samples, mixtures=mixtures)
+            return self.loss(inputs, data_samples, mixtures=mixtures)  # type: ignore[arg-type]  # check_batch refuses
         return super().forward(inputs, data_samples, mode)
 
     def loss(
@@ -126,7 +128,7 @@ class MixtureMethod(_Algorithm):
 
         aims = by_view(term.target for term in terms)
         if not self.targets_are_online:
-            require_pixels(select(views, aims))
+            checks.require_pixels(select(views, aims))
         shared = [term.target for term in terms] if self.targets_are_online else []
         named = by_view([*(term.online for term in terms), *shared])
         first, mixed = select(views[:clean], named), select(views[clean:], named)
@@ -153,7 +155,7 @@ class MixtureMethod(_Algorithm):
     def _encode_joined(self, clean: list[View], mixed: list[View]) -> dict[Key, Tensor]:
         """Encodes the first clean view and the mixtures as one batch for batch normalisation, the rest as ever."""
         group = [clean[0], *mixed]
-        require_joinable(group)
+        checks.require_joinable(group)
         whole = self.encode_online(
             [View(clean[0].number, torch.cat([view.images for view in group]))]
         )

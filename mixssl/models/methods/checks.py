@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import inspect
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
+from mixssl.models.heads import MixHead
 from mixssl.models.methods.hidden import check_layers
 from mixssl.models.methods.terms import View
 from mixssl.structures import IMAGE
@@ -12,11 +14,32 @@ from mixssl.structures import IMAGE
 if TYPE_CHECKING:
     from mixssl.models.methods.base import MixtureMethod
 
-__all__ = ["check_mixture", "require_joinable", "require_pixels"]
+__all__ = ["check_arguments", "check_mixture", "require_joinable", "require_pixels"]
+
+
+def check_arguments(method: type, given: Iterable[str]) -> None:
+    """Raises a TypeError that names the method, not the base class in which an argument is left over."""
+    known = {
+        name
+        for base in method.__mro__
+        if "__init__" in vars(base)
+        for name in inspect.signature(base).parameters
+    }
+    unknown = sorted(set(given) - known)
+    if unknown:
+        raise TypeError(
+            f"{method.__name__} takes no {' and no '.join(unknown)}: take it out of the model's config, or choose "
+            "a method that has it"
+        )
 
 
 def check_mixture(method: MixtureMethod) -> None:
     """Raises a ValueError where mixer, head and method don't fit."""
+    if method.mix_head is not None and not isinstance(method.mix_head, MixHead):
+        raise ValueError(
+            f"mix_head is a {type(method.mix_head).__name__} and must be a head that reads mixtures, like "
+            "mixssl.UnMixHead; one that makes negatives belongs into hard_negatives"
+        )
     if method.mixer is None:
         return
     name = type(method.mixer).__name__
