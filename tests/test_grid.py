@@ -1,0 +1,195 @@
+"""Every method with every mixture: what can be trained trains, and what can't is refused in one line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import torch
+from support.grid import CONFIGS, config, load_tool, three_steps
+from support.methods_more import mocov3_vit, run_length
+from support.tiny import build, preprocessor
+
+from mixssl.models.heads import MixHead
+from mixssl.registry import MIXERS, MODELS
+
+GRID = load_tool()
+METHODS = GRID.methods()
+MIXERS.import_from_location()
+MIXER_CONFIGS = {r.mixer["type"]: r.mixer for r in reversed(GRID.RECIPES) if r.mixer}
+HEAD_CONFIGS = {r.head["type"]: r.head for r in reversed(GRID.RECIPES) if r.head}
+"""A config of each mixer and of each head, from the first recipe that has it."""
+NO_DENSE_LOSS = {
+    "i-Mix, N-pair",
+    "i-Mix, N-pair, CutMix",
+    "i-Mix, predictive",
+    "IMixHead",
+    "IMixPredictHead",
+}
+"""Recipes that take the place of the clean loss, of which DenseCL's dense one is a part."""
+
+
+def _reads(mixer: dict, head: dict) -> bool:
+    try:
+        MODELS.build(head).check_mixer(MIXERS.build(mixer))
+    except ValueError:
+        return False
+    return True
+
+
+def _others() -> Iterator[Any]:
+    """Every mixer with every head that reads it, as far as no recipe has the two."""
+    listed = {(r.mixer["type"], r.head["type"]): r for r in GRID.RECIPES if r.mixer}
+    for mixer in MIXER_CONFIGS.values():
+        for head in HEAD_CONFIGS.values():
+            pair = (mixer["type"], head["type"])
+            if pair not in listed and _reads(mixer, head):
+                name = " with ".join(part.removeprefix("mixssl.") for part in pair)
+                yield GRID.Recipe(name, "", mixer, head)
+
+
+OTHERS = list(_others())
+
+
+def _pairs(recipes: Any, carried: bool) -> list[Any]:
+    return [
+        pytest.param(name, recipe, id=f"{name}-{recipe.name}")
+        for name, method in METHODS.items()
+        if name in CONFIGS
+        for recipe in recipes
+        if carried != bool(GRID.lacking(method, recipe))
+    ]
+
+
+def _config(method: str, recipe: Any) -> dict:
+    return config(method, recipe.mixer, recipe.head, recipe.model)
+
+
+def _assert_no_idle(method: str, recipe: Any, idle: set[str]) -> None:
+    """Every parameter that is trained gets a gradient, as distributed training asks for."""
+    if method == "MixDenseCL" and (recipe.name in NO_DENSE_LOSS or "IMix" in recipe.head["type"]):
+        idle = {name for name in idle if not name.startswith("neck.mlp2")}
+    assert not idle
+
+
+@pytest.fixture(autouse=True)
+def _known_length() -> Iterator[None]:
+    with run_length():
+        yield
+
+
+def test_every_method_has_a_small_config() -> None:
+    missing = sorted(set(METHODS) - set(CONFIGS))
+    assert not missing, (
+        f"{missing} are registered and not tested: add a small config of each to METHODS in "
+        "tests/support/methods_more.py, and run tools/grid.py"
+    )
+
+
+def test_every_mixer_and_every_head_is_in_a_recipe() -> None:
+    used = {config["type"] for config in (*MIXER_CONFIGS.values(), *HEAD_CONFIGS.values())}
+    used |= {
+        value["type"] for r in GRID.RECIPES for value in r.model.values() if isinstance(value, dict)
+    }
+    registered = {f"mixssl.{name}" for name in MIXERS.module_dict} | {
+        f"mixssl.{name}"
+        for name, found in MODELS.module_dict.items()
+        if found.__module__.startswith("mixssl.models.heads")
+    }
+    assert not registered - used, (
+        f"{sorted(registered - used)} are registered and not tested: add a recipe that uses each to RECIPES in "
+        "tools/grid.py, a page to docs/en/mixtures, and run tools/grid.py"
+    )
+
+
+@pytest.mark.parametrize(("method", "recipe"), _pairs(GRID.RECIPES, carried=True))
+def test_a_pair_trains(method: str, recipe: Any) -> None:
+    """Three steps, twice: what each promises is asserted there, and both are the same bit by bit."""
+    first, second = (three_steps(_config(method, recipe), recipe.widths) for _ in range(2))
+    _assert_no_idle(method, recipe, first.idle)
+    if recipe.mixer is not None:
+        assert all(any(name != "loss_clean" for name in losses) for losses in first.losses)
+    for a, b in zip(first.losses, second.losses, strict=True):
+        assert a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
+    for name, value in first.state.items():
+        assert torch.equal(value, second.state[name]), name
+
+
+@pytest.mark.parametrize(("method", "recipe"), _pairs(OTHERS, carried=True))
+def test_any_mixer_trains_with_any_head_that_reads_it(method: str, recipe: Any) -> None:
+    _assert_no_idle(method, recipe, three_steps(_config(method, recipe), recipe.widths).idle)
+
+
+@pytest.mark.parametrize(("method", "recipe"), _pairs([*GRID.RECIPES, *OTHERS], carried=False))
+def test_a_pair_that_cannot_train_is_refused(method: str, recipe: Any) -> None:
+    """In one line that names the method or the mixture and says a way out, when the model is built."""
+    model = {} if "scales" in GRID.lacking(METHODS[method], recipe) else recipe.model
+    with pytest.raises((ValueError, TypeError)) as refusal:
+        build(config(method, recipe.mixer, recipe.head, model))
+    message = str(refusal.value)
+    assert "\n" not in message
+    names = [
+        method,
+        *(cfg["type"].removeprefix("mixssl.") for cfg in (recipe.mixer, recipe.head) if cfg),
+    ]
+    assert any(name in message for name in names), message
+    assert any(way in message for way in (": choose", ": set", "or choose")), message
+
+
+@pytest.mark.parametrize("mixer", MIXER_CONFIGS)
+@pytest.mark.parametrize("head", HEAD_CONFIGS)
+def test_a_head_reads_a_mixer_or_names_the_way_out(mixer: str, head: str) -> None:
+    one, other = MIXERS.build(MIXER_CONFIGS[mixer]), MODELS.build(HEAD_CONFIGS[head])
+    assert isinstance(other, MixHead)
+    if one.layout in other.layouts:
+        other.check_mixer(one)
+    else:
+        with pytest.raises(ValueError, match="choose the head made for this mixer") as refusal:
+            other.check_mixer(one)
+        assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    "recipe",
+    [r for r in GRID.RECIPES if not GRID.lacking(METHODS["MixMoCoV3"], r)],
+    ids=lambda recipe: recipe.name,
+)
+def test_a_transformer_trains_with_what_a_resnet_does(recipe: Any) -> None:
+    mixer = dict(recipe.mixer)
+    if mixer["type"] == "mixssl.ManifoldMix":
+        mixer["layers"] = ("input", "layers.0")
+    cfg = mocov3_vit(data_preprocessor=preprocessor(mixer), mix_head=recipe.head)
+    cfg["backbone"] = cfg["backbone"] | {"img_size": 8, "patch_size": 2}
+    assert not three_steps(cfg).idle
+
+
+def test_hidden_layers_that_a_backbone_has_not_are_refused() -> None:
+    cfg = mocov3_vit(
+        data_preprocessor=preprocessor({"type": "mixssl.ManifoldMix"}), mix_head=GRID.CROSS
+    )
+    with pytest.raises(
+        ValueError, match="behind 'layer1' and MoCoV3ViT has no such module: choose"
+    ):
+        build(cfg)
+
+
+def test_what_makes_negatives_is_no_mix_head() -> None:
+    with pytest.raises(ValueError, match="mix_head is a MoCHiHead.*belongs into hard_negatives"):
+        build(config("MixMoCo", None, GRID.MOCHI, {}))
+
+
+def test_the_documents_hold_the_grid() -> None:
+    way_out = "run python tools/grid.py"
+    assert GRID.PAGE.read_text() == GRID.page(), way_out
+    text = GRID.README.read_text()
+    assert text == GRID.readme(text), way_out
+
+
+def test_a_table_is_put_where_the_readme_has_a_place_for_it() -> None:
+    text = GRID.readme("a\n<!-- grid -->\nOLD\n<!-- /grid -->\nb")
+    assert text.startswith("a\n<!-- grid -->\n| mixture | BYOL |") and text.endswith(
+        "|\n<!-- /grid -->\nb"
+    )
+    assert "docs/en/mixtures/unmix.md" in text and "OLD" not in text
+    assert GRID.readme(text) == text

@@ -1,0 +1,219 @@
+#!/usr/bin/env python
+"""Writes down which method carries which mixture: python tools/grid.py writes docs/en/grid.md and the README's table.
+
+The methods are those registered, what each can carry is read off its class, and what a recipe asks for is read off its
+mixer and its head. The test suite trains every pair with a check mark and asks every other one for its refusal.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from mixssl.mixing import Mixer
+from mixssl.models.heads import MixHead
+from mixssl.models.methods import MixtureMethod
+from mixssl.models.methods.regions import RegionPooling
+from mixssl.registry import MIXERS, MODELS
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGE = ROOT / "docs/en/grid.md"
+README = ROOT / "README.md"
+BETWEEN = re.compile(r"(<!-- grid -->\n).*?(\n<!-- /grid -->)", re.S)
+"""The place of the table in the README."""
+SUPERSCRIPTS = "⁰¹²³⁴⁵⁶⁷⁸⁹"
+
+SCALES, BANK = "scales", "hard negatives"
+
+REASONS = {
+    "rows": "draws a λ per image, and this method's loss is one of the whole batch: it needs one λ per batch.",
+    "candidates": "is told apart from other images, and this method has no negatives to tell it apart from.",
+    "regions": "compares regions of feature maps, for which this method's adapter has no neck.",
+    SCALES: "needs a bank per input size; only MoCo's adapter has them.",
+    BANK: "makes negatives from a MoCo queue. It mixes no pixels, and any mixture may run beside it.",
+}
+"""Why a pair is refused, by what the method lacks."""
+
+
+class Recipe(NamedTuple):
+    """A mixer and a head that belong together.
+
+    Attributes:
+        name: As in the table.
+        page: Of ``docs/en/mixtures``, without its ending.
+        mixer: Config; None where no pixels are mixed.
+        head: Config; None where there is no mixer.
+        model: Further settings of the model, with the sizes that a real one would have.
+        widths: Of the views that the pipeline must give, relative to the first.
+    """
+
+    name: str
+    page: str
+    mixer: dict | None
+    head: dict | None
+    model: dict = {}  # noqa: RUF012  (never modified)
+    widths: tuple[float, ...] = (1.0, 1.0)
+
+
+def _mixer(name: str, **settings: Any) -> dict:
+    return {"type": f"mixssl.{name}", **settings}
+
+
+def _head(name: str, **settings: Any) -> dict:
+    return {"type": f"mixssl.{name}", **settings}
+
+
+UNMIX = _mixer("UnMix", p_global=0.5)
+CROSS = _head("UnMixHead")
+MOCHI = _head("MoCHiHead", hardest=16, pairs=8, with_query=4, warmup_epochs=0.0)
+
+RECIPES = (
+    Recipe("Un-Mix", "unmix", UNMIX, CROSS),
+    Recipe("Un-Mix, as on CIFAR", "unmix", UNMIX, _head("UnMixHead", pairing="all")),
+    Recipe("Un-Mix, Algorithm 1", "unmix", UNMIX, _head("UnMixHead", pairing="mutual")),
+    Recipe(
+        "Un-Mix, both branches",
+        "unmix",
+        UNMIX | {"views": (0, 1)},
+        _head("UnMixHead", pairing="mixed"),
+    ),
+    Recipe(
+        "Un-Mix, multi-scale",
+        "unmix",
+        _mixer("MultiScale", mixer=UNMIX, scales=2),
+        _head("MultiScaleHead", head=CROSS),
+        {"extra_sizes": (12,)},
+        (1.0, 1.0, 1.5, 1.5),
+    ),
+    Recipe("MixCo", "mixco", _mixer("MixCo"), _head("MixCoHead")),
+    Recipe("MixCo, both views", "mixco", _mixer("MixCo", views=(0, 1)), _head("MixCoHead")),
+    Recipe("MixCo's loss on Un-Mix's mixtures", "mixco", UNMIX, _head("MixCoHead")),
+    Recipe(
+        "local/global CutMix 1",
+        "local_global",
+        _mixer("IntraCutMix"),
+        _head("IntraLocalGlobalHead"),
+    ),
+    Recipe(
+        "local/global CutMix 2",
+        "local_global",
+        _mixer("InterCutMix"),
+        _head("InterLocalGlobalHead"),
+    ),
+    Recipe(
+        "CutMix of both views, no regions",
+        "local_global",
+        _mixer("InterCutMix"),
+        _head("InterLocalGlobalHead", global_global=0.0, local_local=0.0),
+    ),
+    Recipe("MixUp", "policies", _mixer("MixUp"), CROSS),
+    Recipe("MixUp, a λ per image", "policies", _mixer("MixUp", per_sample=True), CROSS),
+    Recipe("CutMix", "policies", _mixer("CutMix"), CROSS),
+    Recipe("ManifoldMix", "policies", _mixer("ManifoldMix"), CROSS),
+    Recipe("ResizeMix", "policies", _mixer("ResizeMix"), CROSS),
+    Recipe("FMix", "policies", _mixer("FMix"), CROSS),
+    Recipe("SaliencyMix", "policies", _mixer("SaliencyMix"), CROSS),
+    Recipe("PuzzleMix", "policies", _mixer("PuzzleMix", blocks=(2, 4)), CROSS),
+    Recipe("i-Mix, N-pair", "imix", _mixer("IMix"), _head("IMixHead")),
+    Recipe("i-Mix, N-pair, CutMix", "imix", _mixer("ICutMix"), _head("IMixHead")),
+    Recipe("i-Mix, predictive", "imix", _mixer("IMix"), _head("IMixPredictHead")),
+    Recipe("MoCHi", "mochi", None, None, {"hard_negatives": MOCHI}),
+    Recipe("MoCHi beside Un-Mix", "mochi", UNMIX, CROSS, {"hard_negatives": MOCHI}),
+)
+"""What the papers describe, each as the mixer and the head that make it."""
+
+
+def methods() -> dict[str, type[MixtureMethod]]:
+    """Every registered method, by name."""
+    MODELS.import_from_location()
+    return {
+        name: found
+        for name, found in sorted(MODELS.module_dict.items())
+        if inspect.isclass(found) and issubclass(found, MixtureMethod)
+    }
+
+
+def offers(method: type[MixtureMethod]) -> frozenset[str]:
+    """What a method can carry, if its config says so."""
+    regions = {"regions"} if issubclass(method, RegionPooling) else set()
+    bank = {BANK} if "hard_negatives" in inspect.signature(method.__init__).parameters else set()
+    return method.offers | regions | bank
+
+
+def needs(recipe: Recipe) -> frozenset[str]:
+    """What a recipe asks of a method."""
+    asked = {BANK} if "hard_negatives" in recipe.model else set()
+    if recipe.mixer is None:
+        return frozenset(asked)
+    mixer, head = MIXERS.build(recipe.mixer), MODELS.build(recipe.head)
+    assert isinstance(mixer, Mixer) and isinstance(head, MixHead)
+    head.check_mixer(mixer)
+    return frozenset(asked | head.needs | (set() if mixer.one_lam else {"rows"}))
+
+
+def lacking(method: type[MixtureMethod], recipe: Recipe) -> list[str]:
+    """What keeps a method from carrying a recipe, in the order of the reasons; empty where it can."""
+    missing = needs(recipe) - offers(method)
+    return [reason for reason in REASONS if reason in missing]
+
+
+def table(folder: str) -> str:
+    """The grid: a row per recipe, a column per method, ✓ or the numbers of the reasons.
+
+    Args:
+        folder: Of the mixtures' pages, as seen from the file that the table stands in.
+    """
+    columns = methods()
+    numbers = {reason: SUPERSCRIPTS[number] for number, reason in enumerate(REASONS, start=1)}
+    lines = [
+        _row(["mixture", *(name.removeprefix("Mix") for name in columns)]),
+        _row([":--", *[":-:"] * len(columns)]),
+    ]
+    for recipe in RECIPES:
+        cells = [f"[{recipe.name}]({folder}/{recipe.page}.md)"]
+        for method in columns.values():
+            missing = "".join(numbers[reason] for reason in lacking(method, recipe))
+            cells.append(f"–{missing}" if missing else "✓")
+        lines.append(_row(cells))
+    return "\n".join(lines)
+
+
+def _row(cells: list[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def page() -> str:
+    """The page of the documents."""
+    pairs = [not lacking(method, recipe) for method in methods().values() for recipe in RECIPES]
+    notes = "\n".join(f"{number}. It {reason}" for number, reason in enumerate(REASONS.values(), 1))
+    return f"""# Which method carries which mixture
+
+Written by `tools/grid.py`; don't edit. ✓: trains, and a test takes three steps with it. –: refused in one line when the
+model is built, for the reason of that number below. {sum(pairs)} of {len(pairs)} pairs train.
+
+{table("mixtures")}
+
+{notes}
+
+The recipes are in `tools/grid.py`. They are not all there is: any mixer goes with any head that reads its layout, and
+the tests train those pairs too. [Add a method](add_a_method.md) and [add a mixture](add_a_mixture.md) say how to get a
+column or a row.
+"""
+
+
+def readme(text: str) -> str:
+    """The README with this table in its place; unchanged where it has none."""
+    return BETWEEN.sub(lambda found: found[1] + table("docs/en/mixtures") + found[2], text)
+
+
+def main() -> None:
+    """Writes the files that hold the grid."""
+    for path, text in ((PAGE, page()), (README, readme(README.read_text()))):
+        if not path.exists() or path.read_text() != text:
+            path.write_text(text)
+
+
+if __name__ == "__main__":
+    main()
