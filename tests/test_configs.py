@@ -7,11 +7,17 @@ from pathlib import Path
 
 import pytest
 import torch
+import yaml
 from mmengine.config import Config
 from mmengine.dataset import Compose
+from mmengine.hub import get_config
+from mmengine.optim import OptimWrapper
 from mmengine.registry import FUNCTIONS, HOOKS, MODELS, DefaultScope
 from mmengine.runner import Runner
 from mmpretrain.utils import register_all_modules
+from support.methods_more import run_length
+from support.recipes import random_batch, shrunk
+from support.tiny import build
 
 from mixssl.models.methods import MixtureMethod
 from mixssl.utils.config_checks import check_config, dataset_dicts
@@ -22,6 +28,17 @@ CONFIGS = sorted(
     for path in ROOT.rglob("*.py")
     if "_base_" not in path.parts and "benchmarks" not in path.parts
 )
+ONE_OF_EACH_KIND = {
+    "local_global/moco_r18_inter_cifar10.py",
+    "local_global/moco_r18_intra_cifar10.py",
+    "mixco/mocov2_r18_tiny.py",
+    "mixco/simclr_r18_tiny.py",
+    "unmix/byol_r18_cifar10.py",
+    "unmix/mocov2_r50_multiscale_in1k.py",
+    "unmix/simclr_r18_both_stl10.py",
+    "unmix/swav_r50_in1k.py",
+    "unmix/wmse4_r18_tiny.py",
+}
 
 
 @pytest.fixture(autouse=True)
@@ -44,6 +61,7 @@ def _beside_data(cfg: Config, root: Path) -> Config:
 
 def test_there_are_configs() -> None:
     assert {"unmix/mocov2_r50_in1k.py", "unmix/moco_r18_cifar10.py"} <= set(CONFIGS)
+    assert set(CONFIGS) >= ONE_OF_EACH_KIND
 
 
 @pytest.mark.parametrize("name", CONFIGS)
@@ -55,7 +73,8 @@ def test_config_fits_together(name: str, tmp_path: Path) -> None:
     Compose(list(cfg.train_dataloader.dataset.pipeline))
     hooks = {hook["type"] for hook in cfg.custom_hooks}
     assert "mixssl.StopOnNonFiniteLossHook" in hooks and "mixssl.GracefulStopHook" in hooks
-    assert all(HOOKS.get(hook) for hook in hooks)
+    with HOOKS.switch_scope_and_registry(cfg.default_scope) as registry:
+        assert all(registry.get(hook) for hook in hooks)
     assert cfg.default_scope == "mmpretrain"
 
 
@@ -67,20 +86,67 @@ def test_config_builds(name: str) -> None:
     assert model.data_preprocessor._enable_normalize, "mean and std did not arrive"
     assert (model.mixer is None) == ("mixer" not in cfg.data_preprocessor)
 
+    wrapper = _optim_wrapper(cfg, model)
+    trained = {id(p) for group in wrapper.param_groups for p in group["params"]}
+    assert {id(p) for p in model.parameters() if p.requires_grad} <= trained
+
+
+def _optim_wrapper(cfg: Config, model: torch.nn.Module) -> OptimWrapper:
+    """The optimizer as a runner builds it."""
+
     class Bare:
         optim_wrapper = None
 
     bare = Bare()
     bare.model = model
-    wrapper = Runner.build_optim_wrapper(bare, copy.deepcopy(cfg.optim_wrapper))
-    trained = {id(p) for group in wrapper.param_groups for p in group["params"]}
-    assert {id(p) for p in model.parameters() if p.requires_grad} <= trained
+    return Runner.build_optim_wrapper(bare, copy.deepcopy(cfg.optim_wrapper))
+
+
+STEPS = [
+    pytest.param(
+        name,
+        mixing,
+        id=f"{name}-{'mixing' if mixing else 'baseline'}",
+        marks=() if mixing and name in ONE_OF_EACH_KIND else pytest.mark.slow,
+    )
+    for name in CONFIGS
+    for mixing in (True, False)
+]
+
+
+@pytest.mark.parametrize(("name", "mixing"), STEPS)
+def test_config_takes_a_step_at_small_size(name: str, mixing: bool) -> None:
+    cfg = Config.fromfile(ROOT / name)
+    if not mixing:
+        cfg.merge_from_dict({"data_preprocessor.mixer": None})
+    with run_length(1000):
+        model = build(shrunk(cfg))
+        before = {
+            key: value.detach().clone()
+            for key, value in model.named_parameters()
+            if value.requires_grad
+        }
+        losses = model.train_step(random_batch(cfg), _optim_wrapper(cfg, model))
+    assert all(value.isfinite() for value in losses.values())
+    assert "loss_clean" in losses
+    mixed = {key for key in losses if key not in ("loss", "loss_clean")}
+    assert bool(mixed) == (model.mixer is not None)
+    still = {
+        key
+        for key, value in model.named_parameters()
+        if value.requires_grad and value.equal(before[key])
+    }
+    assert not still
 
 
 def test_the_imagenet_recipe_differs_from_mmpretrains_in_the_mixture_alone() -> None:
     ours = Config.fromfile(ROOT / "unmix/mocov2_r50_in1k.py")
     base = Config.fromfile(ROOT / "_base_/mmpretrain/mocov2_r50_in1k.py")
-    assert ours.data_preprocessor.pop("mixer") == {"type": "mixssl.UnMix", "alpha": 1.0, "p_global": 0.0}
+    assert ours.data_preprocessor.pop("mixer") == {
+        "type": "mixssl.UnMix",
+        "alpha": 1.0,
+        "p_global": 0.0,
+    }
     assert ours.model.pop("mix_head") == {"type": "mixssl.UnMixHead"}
     for key in base:
         assert ours[key] == base[key], key
@@ -91,7 +157,11 @@ def test_the_imagenet_recipe_differs_from_mmpretrains_in_the_mixture_alone() -> 
 def test_v1_is_v2_without_mlp_and_blur() -> None:
     cfg = Config.fromfile(ROOT / "unmix/mocov1_r50_in1k.py")
     assert cfg.model.neck == {
-        "type": "LinearNeck", "in_channels": 2048, "out_channels": 128, "gap_dim": 2, "norm_cfg": None
+        "type": "LinearNeck",
+        "in_channels": 2048,
+        "out_channels": 128,
+        "gap_dim": 2,
+        "norm_cfg": None,
     }
     assert cfg.model.head.temperature == 0.07
     types = [step["type"] for step in cfg.train_dataloader.dataset.pipeline[1].transforms[0]]
@@ -106,7 +176,96 @@ def test_the_cifar_recipe_is_the_papers() -> None:
     features = model.backbone(torch.zeros(8, 3, 32, 32))[0]
     assert features.shape == (8, 512, 4, 4)
     assert (cfg.train_dataloader.batch_size, cfg.train_cfg.max_epochs) == (512, 1000)
-    assert cfg.optim_wrapper.optimizer == {"type": "SGD", "lr": 0.06, "momentum": 0.9, "weight_decay": 5e-4}
+    assert cfg.optim_wrapper.optimizer == {
+        "type": "SGD",
+        "lr": 0.06,
+        "momentum": 0.9,
+        "weight_decay": 5e-4,
+    }
     hundred = Config.fromfile(ROOT / "unmix/moco_r18_cifar100.py")
     assert hundred.model == cfg.model
     assert hundred.train_dataloader.dataset.type == "mixssl.CIFAR100"
+
+
+def test_the_small_recipes_are_those_of_the_papers_protocol() -> None:
+    for method, batch in (("simclr", 512), ("byol", 512), ("wmse2", 512), ("wmse4", 256)):
+        for data, lr, epochs, size, dim in (
+            ("cifar10", 3e-3, 1000, 32, 64),
+            ("cifar100", 3e-3, 1000, 32, 64),
+            ("stl10", 2e-3, 2000, 64, 128),
+            ("tiny", 2e-3, 1000, 64, 128),
+        ):
+            cfg = Config.fromfile(ROOT / f"unmix/{method}_r18_{data}.py")
+            assert cfg.optim_wrapper.optimizer == {"type": "Adam", "lr": lr, "weight_decay": 1e-6}
+            warm_up, drops = cfg.param_scheduler
+            assert (warm_up.end, warm_up.by_epoch) == (500, False)
+            assert (drops.milestones, drops.gamma) == ([epochs - 50, epochs - 25], 0.2)
+            assert (cfg.train_cfg.max_epochs, cfg.train_dataloader.batch_size) == (epochs, batch)
+            assert (cfg.model.neck.hid_channels, cfg.model.neck.out_channels) == (1024, dim)
+            (multi,) = (
+                step for step in cfg.train_dataloader.dataset.pipeline if step.type == "MultiView"
+            )
+            assert multi.num_views == (4 if method == "wmse4" else 2)
+            jitter, gray, crop, flip = multi.transforms[0]
+            assert (jitter.prob, gray.prob, flip.prob) == (0.8, 0.1, 0.5)
+            assert (crop.scale, crop.crop_ratio_range) == (size, (0.2, 1.0))
+            if method.startswith("wmse"):
+                assert cfg.model.w_size == (128 if size == 32 else 256)
+                assert cfg.model.w_iter == (4 if method == "wmse2" and size == 64 else 1)
+            mixer = {"type": "mixssl.UnMix", "alpha": 1.0, "p_global": 0.5}
+            assert cfg.data_preprocessor.mixer == mixer
+
+
+def test_mixing_both_branches_changes_the_mixture_alone() -> None:
+    for path in sorted((ROOT / "unmix").glob("*_both_*.py")):
+        both, single = Config.fromfile(path), Config.fromfile(str(path).replace("_both", ""))
+        assert both.data_preprocessor.mixer.pop("views") == (0, 1)
+        assert both.model.mix_head.pop("pairing") == "mixed"
+        single.model.mix_head.pop("pairing", None)
+        assert both.to_dict() == single.to_dict()
+
+
+def test_swav_is_mmpretrains_with_our_hooks() -> None:
+    ours = Config.fromfile(ROOT / "_base_/mmpretrain/swav_r50_in1k.py")
+    theirs = get_config("mmpretrain::swav/swav_resnet50_8xb32-mcrop-coslr-200e_in1k-224px-96px.py")
+    ours_model, model = ours.model.to_dict(), theirs.model.to_dict()
+    model.pop("data_preprocessor")
+    assert ours_model.pop("type") == "mixssl.MixSwAV" and model.pop("type") == "SwAV"
+    assert ours_model == model
+    runtime = Config.fromfile(ROOT / "_base_/runtime.py")
+    assert [hook.to_dict() for hook in ours.custom_hooks[1:]] == [
+        hook.to_dict() for hook in runtime.custom_hooks
+    ]
+    assert ours.optim_wrapper.pop("_scope_") == "mmpretrain"
+    assert ours.optim_wrapper == theirs.optim_wrapper
+
+
+def test_several_sizes_add_a_view_and_a_queue_of_each() -> None:
+    cfg = Config.fromfile(ROOT / "unmix/mocov2_r50_multiscale_in1k.py")
+    multi = cfg.train_dataloader.dataset.pipeline[1]
+    assert multi.num_views == [2, 2]
+    large, small = multi.transforms
+    assert (large[0].scale, small[0].scale) == (224, 96) and large[1:] == small[1:]
+    assert cfg.model.extra_sizes == (96,)
+
+
+def test_the_metafiles_repeat_the_figures_in_the_configs() -> None:
+    found = 0
+    for path in sorted(ROOT.glob("*/metafile.yml")):
+        for entry in yaml.safe_load(path.read_text())["Models"]:
+            reported = entry["Metadata"].get("Reported by the paper")
+            if reported is None:
+                continue
+            text = (ROOT.parent / entry["Config"]).read_text()
+            readme = (path.parent / "README.md").read_text()
+            (line,) = (
+                row for row in readme.splitlines() if f"]({Path(entry['Config']).name})" in row
+            )
+            for figures in (value for value in reported.values() if isinstance(value, dict)):
+                assert f"{figures['with']:g}" in text, entry["Name"]
+                found += 1
+                for figure in figures.values():
+                    assert f"{figure:g}" in line, entry["Name"]
+            cfg = Config.fromfile(ROOT.parent / entry["Config"])
+            assert cfg.train_cfg.max_epochs == entry["Metadata"]["Epochs"]
+    assert found > 40

@@ -1,0 +1,24 @@
+# mmpretrain's SwAV recipe for ImageNet, made fit for mixssl.
+_base_ = ['mmpretrain::swav/swav_resnet50_8xb32-mcrop-coslr-200e_in1k-224px-96px.py']
+
+# Inheriting across packages writes `_scope_` into the collate function, which then refuses it at the first batch.
+train_dataloader = dict(collate_fn=dict(_delete_=True, type='default_collate'))
+
+data_preprocessor = dict(type='mixssl.InstanceMixDataPreprocessor')
+# All of mmpretrain's but its `data_preprocessor`, beside which the one above would be ignored.
+model = dict(
+    _delete_=True,
+    type='mixssl.MixSwAV',
+    backbone=_base_.model.backbone,
+    neck=_base_.model.neck,
+    head=_base_.model.head)
+
+custom_hooks = [
+    *_base_.custom_hooks,
+    # As in ../runtime.py, which can't be inherited beside a base that has hooks.
+    dict(type='mixssl.WholeCheckpointHook'),
+    dict(type='mixssl.StopOnNonFiniteLossHook', interval=50),
+    dict(type='mixssl.ExactResumeHook'),
+    dict(type='mixssl.GracefulStopHook'),
+    dict(type='mixssl.ProgressHook'),
+]

@@ -1,0 +1,10 @@
+# The schedule of W-MSE's authors, on one device: 500 iterations of warm-up, and a fifth of the learning rate from 50
+# epochs before the end on, a fifth of that from 25.
+optim_wrapper = dict(
+    type='OptimWrapper',
+    optimizer=dict(type='Adam', lr=3e-3, weight_decay=1e-6))
+param_scheduler = [
+    dict(type='LinearLR', start_factor=1 / 500, by_epoch=False, begin=0, end=500),
+    dict(type='MultiStepLR', by_epoch=True, milestones=[950, 975], gamma=0.2),
+]
+train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=1000)

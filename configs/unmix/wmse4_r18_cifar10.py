@@ -1,0 +1,10 @@
+# As wmse2_r18_cifar10.py, with four views of each image and half the batch.
+# Paper (Un-Mix, Table 3): linear 91.99 and 5-NN 89.87 without mixtures, 93.18 and 91.70 with.
+_base_ = ['./wmse2_r18_cifar10.py']
+
+train_pipeline = [
+    *_base_.train_pipeline[:-2],
+    dict(type='MultiView', num_views=4, transforms=[_base_.view_pipeline]),
+    dict(type='PackInputs'),
+]
+train_dataloader = dict(batch_size=256, dataset=dict(pipeline=train_pipeline))

@@ -1,0 +1,10 @@
+# As wmse2_r18_cifar100.py, with four views of each image and half the batch.
+# Paper (Un-Mix, Table 3): linear 67.64 and 5-NN 56.45 without mixtures, 69.70 and 60.74 with.
+_base_ = ['./wmse2_r18_cifar100.py']
+
+train_pipeline = [
+    *_base_.train_pipeline[:-2],
+    dict(type='MultiView', num_views=4, transforms=[_base_.view_pipeline]),
+    dict(type='PackInputs'),
+]
+train_dataloader = dict(batch_size=256, dataset=dict(pipeline=train_pipeline))
