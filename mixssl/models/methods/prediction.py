@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -26,21 +27,15 @@ def prediction_losses(
     Returns:
         For each term the head's loss: a scalar for whole views, (M,) where rows have weights.
     """
-    prediction = head.predictor([online])[0]
+    prediction, losses = head.predictor([online])[0], []
     with torch.autocast(online.device.type, enabled=False):
-        return [
-            (_row_losses if isinstance(term.weight, Tensor) else _loss)(
-                head.loss_module, prediction.float(), target.detach().float()
-            )
-            for target, term in zip(targets, terms, strict=True)
-        ]
+        for target, term in zip(targets, terms, strict=True):
+            rows = isinstance(term.weight, Tensor)
+            compare = _by_rows(head.loss_module) if rows else head.loss_module
+            losses.append(compare(prediction.float(), target.detach().float()))
+    return losses
 
 
-def _loss(loss: nn.Module, prediction: Tensor, target: Tensor) -> Tensor:
-    """The loss as it is, a scalar."""
-    return loss(prediction, target)
-
-
-def _row_losses(loss: nn.Module, prediction: Tensor, target: Tensor) -> Tensor:
-    """The loss of every row by itself, (M,), for any loss that is a mean over rows."""
-    return torch.vmap(lambda row, aim: loss(row[None], aim[None]))(prediction, target)
+def _by_rows(loss: nn.Module) -> Callable[[Tensor, Tensor], Tensor]:
+    """A loss of every row by itself, (M,), from one that is a mean over rows."""
+    return torch.vmap(lambda row, aim: loss(row[None], aim[None]))
