@@ -57,7 +57,7 @@ def draw_mixtures(cfg: Config, number: int, seed: int = 0) -> tuple[list[Tensor]
         drawn += data["mixtures"]
     if any(mixture.images is None for mixture in drawn):
         raise ConfigError(
-            "this config's mixer is learned and leaves the pixels to the model: there is nothing to draw without one"
+            "this config's mixer leaves mixing to the model, so its data hold no mixed pixels to draw"
         )
     return views, _by_turns(drawn, number)
 

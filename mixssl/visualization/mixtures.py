@@ -20,11 +20,11 @@ _BOX_COLOUR = COLOURS[1]
 _HEADINGS = ("own image", "partner", "weight of own\n(white 1, black 0)", "mixture")
 
 
-def mixture_kind(mixture: MixedView, row: int = 0) -> str:
-    """Says how a row is mixed: "region" (a box), "global" (one weight for all pixels) or "mask"."""
+def mixture_kind(mixture: MixedView) -> str:
+    """Says how images are mixed: "region" (a box), "global" (each row has one weight for all pixels) or "mask"."""
     if mixture.boxes is not None:
         return "region"
-    if mixture.mask is None or bool((mixture.mask[row] == mixture.mask[row].flatten()[0]).all()):
+    if mixture.mask is None or bool((mixture.mask == mixture.mask[..., :1, :1]).all()):
         return "global"
     return "mask"
 
@@ -89,7 +89,7 @@ def _draw_mixture(
     """Fills the four tiles of one row of a mixture."""
     if mixture.images is None:
         raise ValueError(
-            "a mixture has no pixels yet: its learned mixer renders them inside the model"
+            "a mixture has no pixels yet: it is rendered, or features are mixed, inside the model"
         )
     own = views[mixture.source][mixture.index[row]]
     partner = views[mixture.partner_view][mixture.partner[row]]
@@ -98,7 +98,7 @@ def _draw_mixture(
     weight = _weight_map(mixture, row)
     _tile(tiles[0], _pixels(own, *norm), f"× {lam:.2f}")
     _tile(tiles[1], _pixels(partner, *norm), f"× {1 - lam:.2f}{other}")
-    _tile(tiles[2], weight, mixture_kind(mixture, row))
+    _tile(tiles[2], weight, mixture_kind(mixture))
     _tile(tiles[3], _pixels(mixture.images[row], *norm), f"λ = {lam:.2f}", bold=True)
     if mixture.boxes is not None:
         for tile in tiles[1:]:

@@ -43,6 +43,12 @@ def test_a_config_without_a_mixer_is_refused(cfg: Config) -> None:
         draw_mixtures(cfg, 2)
 
 
+def test_a_mixer_that_mixes_inside_the_model_is_refused(cfg: Config) -> None:
+    cfg.data_preprocessor.mixer = {"type": "mixssl.ManifoldMix"}
+    with pytest.raises(ConfigError, match="no mixed pixels"):
+        draw_mixtures(cfg, 1)
+
+
 def test_nothing_is_refused(cfg: Config) -> None:
     with pytest.raises(ConfigError, match="number of mixtures is 0"):
         draw_mixtures(cfg, 0)

@@ -85,8 +85,9 @@ def test_kinds(views: list[torch.Tensor]) -> None:
     mixture = _mix(views, 1.0)
     assert mixture_kind(mixture) == "global"
     assert mixture_kind(_mix(views, 0.0)) == "region"
-    soft = mixture._replace(mask=torch.linspace(0, 1, 64).view(1, 1, 8, 8).expand(4, 1, 8, 8))
-    assert mixture_kind(soft) == "mask"
+    soft = torch.linspace(0, 1, 64).view(1, 1, 8, 8).repeat(4, 1, 1, 1)
+    soft[0] = 1  # a mask that happens to cover all of the first image
+    assert mixture_kind(mixture._replace(mask=soft)) == "mask"
 
 
 def test_views_and_mixtures_stay_as_they_were(views: list[torch.Tensor]) -> None:
