@@ -24,7 +24,8 @@ class TinyImageNet(BaseDataset):
     Reads ``<data_root>/tiny-imagenet-200/`` as published, or the same files in ``<data_root>`` itself:
     ``wnids.txt``, ``words.txt``, ``train/<wnid>/images/*.JPEG``, ``val/images`` with ``val/val_annotations.txt``, and
     ``test/images``, whose labels were never published. Classes are numbered in the order of their sorted wnids, as a
-    reader of folders does it, which is not that of ``wnids.txt``; ``CLASSES`` are the first names in ``words.txt``.
+    reader of folders does it, which is not that of ``wnids.txt``; ``CLASSES`` are the first names in ``words.txt``, and
+    ``metainfo["wnids"]`` has the wnids.
 
     A sample has ``img_path``, ``sample_idx`` and, but for "test", ``gt_label`` in [0, 199]: a pipeline starts with
     ``LoadImageFromFile``.
@@ -54,6 +55,7 @@ class TinyImageNet(BaseDataset):
         """Paths and labels; the images are read when asked for."""
         wnids = sorted(Path(self._find("wnids.txt")).read_text().split())
         self._metainfo.setdefault("classes", self._names(wnids))
+        self._metainfo["wnids"] = tuple(wnids)
         labels = {wnid: label for label, wnid in enumerate(wnids)}
         found = {"train": self._train, "val": self._val, "test": self._test}[self.split](labels)
         if not found:
