@@ -25,7 +25,9 @@ class InstanceMixDataPreprocessor(SelfSupDataPreprocessor):
         **kwargs: Of the parent: mean, std, to_rgb, non_blocking, ...
     """
 
-    def __init__(self, mixer: dict | Mixer | None = None, seed: int | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self, mixer: dict | Mixer | None = None, seed: int | None = None, **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
         self.mixer: Mixer | None = MIXERS.build(mixer) if isinstance(mixer, dict) else mixer
         if self.mixer is not None:
