@@ -12,7 +12,7 @@ model = dict(
     backbone=dict(
         type='ResNet',
         depth=18,
-        norm_cfg=dict(type='BN'),
+        norm_cfg=dict(type='SyncBN'),
         zero_init_residual=False),
     neck=dict(
         type='MoCoV2Neck',
@@ -26,7 +26,6 @@ model = dict(
         temperature=0.5),
     # Half for each of the two directions.
     mix_head=dict(type='mixssl.MixCoHead', temperature=0.5, loss_weight=0.5))
-sync_bn = 'torch'
 data_preprocessor = dict(mixer=dict(type='mixssl.MixCo', views=(0, 1)))
 
 # SimCLR's own views: twice the jitter, a flip before it, and a blur of up to 23 pixels.
