@@ -1,6 +1,7 @@
 # As mocov2_r50_in1k.py, at two sizes with a queue each, the losses summed.
 # Paper (Un-Mix, Table 4), linear evaluation, top-1: MoCo v2 67.5, with Un-Mix 68.6, at several sizes 69.8.
 # Neither the paper nor its authors' code tells the sizes: those of SwAV's crops are taken, which the paper builds on.
+# Small crops hold from a twentieth of the image up to the fifth where the large ones begin.
 _base_ = ['./mocov2_r50_in1k.py']
 
 small_view_pipeline = [

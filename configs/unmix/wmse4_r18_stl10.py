@@ -2,7 +2,7 @@
 # Paper (Un-Mix, Table 3): linear 91.75 and 5-NN 88.59 without mixtures, 91.96 and 88.71 with.
 _base_ = ['./wmse2_r18_stl10.py']
 
-# One order of the batch: four views have six pairs to average over already.
+# One order of the batch, where two views take four.
 model = dict(w_iter=1)
 train_pipeline = [
     *_base_.train_pipeline[:-2],

@@ -2,7 +2,7 @@
 # Paper (Un-Mix, Table 3): linear 49.22 and 5-NN 35.44 without mixtures, 50.67 and 36.13 with.
 _base_ = ['./wmse2_r18_tiny.py']
 
-# One order of the batch: four views have six pairs to average over already.
+# One order of the batch, where two views take four.
 model = dict(w_iter=1)
 train_pipeline = [
     *_base_.train_pipeline[:-2],
