@@ -7,16 +7,33 @@ from pathlib import Path
 
 import pytest
 import torch
+from support.grid import BACKBONE, CONFIGS, REGIONAL, load_tool, three_steps
+from support.methods_more import projector, run_length
+from support.tiny import WIDTH, build, preprocessor, total, views
+
+from mixssl.registry import MIXERS, MODELS
 
 ROOT = Path(__file__).parents[1]
+MIXTURE_PAGES = sorted((ROOT / "docs/en/mixtures").glob("*.md"))
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+
+WORKED_EXAMPLES = re.compile("halves|vicreg")
+"""Files that a reader is told to write."""
+
+
+def _code(page: Path) -> list[str]:
+    return re.findall(r"```python\n(.*?)```", page.read_text(), re.S)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_files_that_a_page_names_exist(page: Path) -> None:
     text = page.read_text()
-    named = set(re.findall(r"\b(?:configs|tools|docs|mixssl)/[\w/.-]+\.(?:py|sh|md|png|yml|csv)\b", text))
-    missing = sorted(name for name in named if not (ROOT / name).exists() and "halves" not in name)
+    named = set(
+        re.findall(r"\b(?:configs|tools|docs|mixssl)/[\w/.-]+\.(?:py|sh|md|png|yml|csv)\b", text)
+    )
+    missing = sorted(
+        name for name in named if not (ROOT / name).exists() and not WORKED_EXAMPLES.search(name)
+    )
     assert not missing
     links = re.findall(r"\]\((?!https?://|#|mailto:)([^)#\s]+)", text)
     assert not [link for link in links if not (page.parent / link).exists()]
@@ -32,10 +49,85 @@ def test_the_mixer_of_add_a_mixture_works() -> None:
         x = torch.rand(4, 3, 8, 8)
         (mixed,) = names["Halves"]()([x, x], torch.Generator().manual_seed(0))
     finally:
-        from mixssl.registry import MIXERS
-
         MIXERS._module_dict.pop("Halves", None)
     expected = mixed.mask * x + (1 - mixed.mask) * x.flip(0)
     assert torch.allclose(mixed.images, expected)
     assert torch.allclose(mixed.mask.mean((1, 2, 3)), mixed.lam)
     assert 0 < mixed.lam[0] < 1
+
+
+def test_the_method_of_add_a_method_works() -> None:
+    code, config = _code(ROOT / "docs/en/add_a_method.md")
+    names: dict = {}
+    diff: dict = {}
+    try:
+        exec(code, names)
+        exec(config, diff)
+        neck = projector(WIDTH * 8, with_last_bn=False)
+        cfg = diff["model"] | {"backbone": BACKBONE, "neck": neck}
+
+        def with_mixer(mixer: dict | None, head: dict | None) -> dict:
+            return cfg | {"data_preprocessor": preprocessor(mixer), "mix_head": head}
+
+        mixer, head = diff["data_preprocessor"]["mixer"], cfg["mix_head"]
+        trained = three_steps(with_mixer(mixer, head))
+        assert trained.losses[0].keys() == {"loss_clean", "loss_mix"} and not trained.idle
+
+        model, x = build(with_mixer(None, None)), views(size=8)
+        z = [model.neck(model.backbone(view))[0] for view in x]
+        assert torch.allclose(total(model.loss(x)), names["vicreg"](*z))
+
+        for name, reason in (("MixCo", "candidates"), ("MixUp, a λ per image", "a λ per image")):
+            recipe = next(r for r in load_tool().RECIPES if r.name == name)
+            with pytest.raises(ValueError, match=reason):
+                build(with_mixer(recipe.mixer, recipe.head))
+    finally:
+        MODELS.module_dict.pop("MixVICReg", None)
+    one = torch.tensor(
+        [[0.0, 1.0], [2.0, 1.0]]
+    )  # centred: columns of deviation √2 and 0, covariance [[2, 0], [0, 0]]
+    flat = 25 * (1 - 1e-2) / 2 / 2  # of the second column, whose deviation counts as √1e-4
+    assert torch.allclose(names["vicreg"](one, one), torch.tensor(2 * flat))
+
+
+@pytest.mark.parametrize("page", MIXTURE_PAGES, ids=lambda page: page.stem)
+def test_the_page_of_a_mixture_has_its_picture_and_its_parts(page: Path) -> None:
+    text = page.read_text()
+    for part in ("The idea", "The equation", "The config", "The cost", "What differs"):
+        assert f"\n## {part}" in text, part
+    assert f"](../../assets/mixtures_{page.stem}.png)" in text
+    assert (ROOT / f"docs/assets/mixtures_{page.stem}.png").stat().st_size < 150_000
+
+
+@pytest.mark.parametrize(
+    ("page", "number"),
+    [(page, number) for page in MIXTURE_PAGES for number in range(len(_code(page)))],
+    ids=lambda value: getattr(value, "stem", value),
+)
+def test_the_config_of_a_mixture_trains(page: Path, number: int) -> None:
+    """With smaller sizes, which the page gives for real ones."""
+    diff: dict = {}
+    exec(_code(page)[number], diff)
+    model = dict(diff["model"])
+    name = model.pop("type").removeprefix("mixssl.")
+    if "extra_sizes" in model:
+        model["extra_sizes"] = (12,)
+    if "region_neck" in model:
+        model |= REGIONAL[name]
+    if "hard_negatives" in model:
+        model["hard_negatives"] = model["hard_negatives"] | {
+            "hardest": 16,
+            "pairs": 4,
+            "with_query": 2,
+        }
+    mixer = diff.get("data_preprocessor", {}).get("mixer")
+    cfg = CONFIGS[name](f"mixssl.{name}", backbone=BACKBONE, **model)
+    with run_length():
+        three_steps(
+            cfg | {"data_preprocessor": preprocessor(mixer)},
+            (1.0, 1.0, 1.5, 1.5) if "extra_sizes" in model else (1.0, 1.0),
+        )
+
+
+def test_every_recipe_has_its_page() -> None:
+    assert {recipe.page for recipe in load_tool().RECIPES} == {page.stem for page in MIXTURE_PAGES}
