@@ -174,6 +174,19 @@ def test_hidden_layers_that_a_backbone_has_not_are_refused() -> None:
         build(cfg)
 
 
+@pytest.mark.parametrize("method", METHODS)
+def test_pairing_mixtures_of_one_view_is_refused(method: str) -> None:
+    """When the model is built, also inside the head of several sizes."""
+    head = {"type": "mixssl.UnMixHead", "pairing": "mixed"}
+    with pytest.raises(ValueError, match="mixtures of two views and got 1: set views="):
+        build(config(method, GRID.UNMIX, head, {}))
+    if "scales" in METHODS[method].offers:
+        mixer = {"type": "mixssl.MultiScale", "mixer": GRID.UNMIX}
+        several = {"type": "mixssl.MultiScaleHead", "head": head}
+        with pytest.raises(ValueError, match="mixtures of two views and got 1: set views="):
+            build(config(method, mixer, several, {"extra_sizes": (12,)}))
+
+
 def test_what_makes_negatives_is_no_mix_head() -> None:
     with pytest.raises(ValueError, match="mix_head is a MoCHiHead.*belongs into hard_negatives"):
         build(config("MixMoCo", None, GRID.MOCHI, {}))

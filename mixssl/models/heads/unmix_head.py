@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar
 
+from mixssl.mixing import Mixer
 from mixssl.models.heads.base import MixHead
 from mixssl.registry import MODELS
 from mixssl.structures import Key, MixedView, Pair, Term
@@ -31,7 +32,7 @@ class UnMixHead(MixHead):
         warmup_epochs: Epochs over which the factor rises from 0, >= 0.
 
     Raises:
-        ValueError: If ``pairing`` is none of the four.
+        ValueError: If ``pairing`` is none of the four; if it is "mixed" and the mixer mixes one view.
     """
 
     pairings: ClassVar[tuple[str, ...]] = ("cross", "all", "mutual", "mixed")
@@ -45,6 +46,19 @@ class UnMixHead(MixHead):
                 f"pairing of UnMixHead is {pairing!r} and must be one of {', '.join(self.pairings)}"
             )
         self.pairing = pairing
+
+    def check_mixer(self, mixer: Mixer) -> None:
+        """Raises a ValueError unless this head can read the mixer's mixtures, and they are as many as it pairs."""
+        super().check_mixer(mixer)
+        if self.pairing == "mixed":
+            self._require_two(len(getattr(mixer, "views", (0, 1))))
+
+    def _require_two(self, mixtures: int) -> None:
+        if mixtures < 2:
+            raise ValueError(
+                f"pairing='mixed' of UnMixHead compares mixtures of two views and got {mixtures}: "
+                "set views=(0, 1) in the mixer"
+            )
 
     def terms(self, mixtures: Sequence[MixedView], clean: int) -> list[Term | Pair]:
         """See :meth:`MixHead.terms`."""
@@ -70,11 +84,7 @@ class UnMixHead(MixHead):
 
     def _mixed_terms(self, mixtures: Sequence[MixedView], clean: int) -> list[Term | Pair]:
         """Every mixture but the last against its successor: nothing to weigh, both hold the same images."""
-        if len(mixtures) < 2:
-            raise ValueError(
-                f"pairing='mixed' of UnMixHead compares mixtures of two views and got {len(mixtures)}: "
-                "set views=(0, 1) in the mixer"
-            )
+        self._require_two(len(mixtures))
         last = clean + len(mixtures) - 1
         return [
             Pair(Key(number), Key(number + 1), None, self.weight, "loss_mix")
