@@ -9,10 +9,14 @@ from mmengine.registry import DefaultScope
 matplotlib.use("Agg")
 
 
-@pytest.fixture(autouse=True)
 def _scopes_as_they_were() -> Iterator[None]:
-    """A runner sets a default scope for the whole process; the next test must not find it."""
+    """A runner sets a default scope for the whole process; what comes next must not find it."""
     before = dict(DefaultScope._instance_dict)
     yield
     DefaultScope._instance_dict.clear()
     DefaultScope._instance_dict.update(before)
+
+
+# One for runners that a test builds, one for those that a fixture builds for all tests of a file.
+_after_a_test = pytest.fixture(autouse=True)(_scopes_as_they_were)
+_after_a_file = pytest.fixture(autouse=True, scope="module")(_scopes_as_they_were)
