@@ -158,6 +158,17 @@ def test_the_queues_are_fed_also_where_mixtures_take_the_place_of_the_clean_loss
     assert model.queue_ptr.item() == model.queue2_ptr.item() == 16
 
 
+def test_a_mixture_in_place_of_the_clean_loss_leaves_the_dense_one() -> None:
+    cfg = densecl(mixer={"type": "mixssl.IMix"}, mix_head={"type": "mixssl.IMixHead"})
+    model, x = build(cfg), views()
+    twin = copy.deepcopy(model)
+    losses = model(x, mode="loss", mixtures=[_mixture("global", x[0])])
+    assert set(losses) == {"loss_dense", "loss_mix"}
+    assert torch.equal(losses["loss_dense"], twin(x, mode="loss")["loss_dense"])
+    total(losses).backward()
+    assert all(p.grad is not None for p in model.parameters() if p.requires_grad)
+
+
 def test_what_is_kept_without_an_optimizer_is_bounded() -> None:
     model = build(densecl())
     for step in range(12):

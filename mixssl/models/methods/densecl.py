@@ -39,7 +39,9 @@ class MixDenseCL(MixtureMethod, DenseCL):
         ``(1 - loss_lambda) * (loss of the images + mix head's terms) + loss_lambda * dense loss``
 
     under the parent's names ``loss_single`` and ``loss_dense``, and the head's ``loss_mix``: a mixture weighs what the
-    global branch weighs, also while mmpretrain's DenseCLHook holds ``loss_lambda`` at 0.
+    global branch weighs, also while mmpretrain's DenseCLHook holds ``loss_lambda`` at 0. Where a head takes the place
+    of the clean loss, as i-Mix's do, it does so in the global branch: the dense loss stays, since nothing else trains
+    the dense projector, and with it the forward pass of the clean view.
 
     Without a mixer losses, gradients, buffers and state keys are the parent's, bit by bit. Both queues and the momentum
     encoder move once per optimizer step, under gradient accumulation too; only clean keys are enqueued. Logits are

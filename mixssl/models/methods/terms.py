@@ -41,10 +41,17 @@ class View(NamedTuple):
 
 
 def scaled(terms: list[Any], factor: float) -> list[Any]:
-    """Terms with their weights multiplied; none where nothing would be left of them."""
+    """Terms with the weights of whole images multiplied, without those of which nothing would be left.
+
+    What a method compares besides, as DenseCL its places, mixtures don't take the place of: it stays as it is.
+    """
     if factor == 1.0:
         return terms
-    return [term._replace(weight=term.weight * factor) for term in terms] if factor else []
+    return [
+        term._replace(weight=term.weight * factor) if term.online.region == IMAGE else term
+        for term in terms
+        if factor or term.online.region != IMAGE
+    ]
 
 
 def turned(pair: Pair) -> Pair:
