@@ -27,9 +27,7 @@ __all__ = [
 MODELS = Registry("model", parent=ROOT_MODELS, scope="mixssl", locations=["mixssl.models"])
 """Methods, heads, necks, data preprocessors, norm layers."""
 
-MIXERS = Registry(
-    "mixer", parent=ROOT_TASK_UTILS, scope="mixssl", locations=["mixssl.mixing"]
-)
+MIXERS = Registry("mixer", parent=ROOT_TASK_UTILS, scope="mixssl", locations=["mixssl.mixing"])
 """What turns views into mixtures; a child of the task utilities, mmengine's registry for helpers."""
 
 DATASETS = Registry("dataset", parent=ROOT_DATASETS, scope="mixssl", locations=["mixssl.datasets"])

@@ -47,7 +47,7 @@ class MixedView(NamedTuple):
     images: Tensor | None
     source: int
     partner_view: int
-    index: Tensor
+    index: Tensor  # type: ignore[assignment]  # takes the name of the method that every tuple has
     partner: Tensor
     lam: Tensor
     mask: Tensor | None = None

@@ -29,7 +29,9 @@ def _train(rank: int) -> dict:
     type(model.data_preprocessor.mixer).__call__ = spy
     try:
         for step in range(6):
-            wrapped.train_step({"inputs": views(8, seed=10 * step + rank), "data_samples": None}, wrapper)
+            wrapped.train_step(
+                {"inputs": views(8, seed=10 * step + rank), "data_samples": None}, wrapper
+            )
     finally:
         type(model.data_preprocessor.mixer).__call__ = mix
     batches = all_gather(views(8, seed=rank)[0])

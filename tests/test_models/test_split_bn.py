@@ -44,7 +44,9 @@ def test_a_momentum_of_none_averages_over_batches() -> None:
 
 
 def test_a_batch_that_does_not_divide_is_refused() -> None:
-    with pytest.raises(ValueError, match="batch of 6, which does not divide by num_splits 4.*drop_last"):
+    with pytest.raises(
+        ValueError, match="batch of 6, which does not divide by num_splits 4.*drop_last"
+    ):
         SplitBN(3, num_splits=4)(torch.randn(6, 3, 2, 2))
     with pytest.raises(ValueError, match="num_splits of SplitBN is 0"):
         SplitBN(3, num_splits=0)

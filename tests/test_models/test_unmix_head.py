@@ -48,7 +48,10 @@ def test_mixed_compares_the_two_mixtures_at_full_weight() -> None:
 
 
 def test_arguments_out_of_range_are_refused() -> None:
-    with pytest.raises(ValueError, match="pairing of UnMixHead is 'own' and must be one of cross, all, mutual, mixed"):
+    with pytest.raises(
+        ValueError,
+        match="pairing of UnMixHead is 'own' and must be one of cross, all, mutual, mixed",
+    ):
         UnMixHead(pairing="own")
     with pytest.raises(ValueError, match="loss_weight of UnMixHead is -1"):
         UnMixHead(loss_weight=-1)
@@ -60,7 +63,16 @@ class _Quarters(UnMix):
 
 def test_a_mixer_the_head_cant_read_is_refused() -> None:
     assert issubclass(_Quarters, Mixer)
-    with pytest.raises(ValueError, match="UnMixHead reads mixtures laid out as rows, and _Quarters makes them as quar"):
-        build(moco(data_preprocessor={"type": "mixssl.InstanceMixDataPreprocessor", "mixer": _Quarters()}) | {
-            "mix_head": {"type": "mixssl.UnMixHead"}
-        })
+    with pytest.raises(
+        ValueError,
+        match="UnMixHead reads mixtures laid out as rows, and _Quarters makes them as quar",
+    ):
+        build(
+            moco(
+                data_preprocessor={
+                    "type": "mixssl.InstanceMixDataPreprocessor",
+                    "mixer": _Quarters(),
+                }
+            )
+            | {"mix_head": {"type": "mixssl.UnMixHead"}}
+        )

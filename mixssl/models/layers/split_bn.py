@@ -52,7 +52,11 @@ class SplitBN(nn.BatchNorm2d):
                 "change batch_size or num_splits, and set drop_last=True"
             )
         means = variances = None
-        if self.track_running_stats and self.running_mean is not None and self.running_var is not None:
+        if (
+            self.track_running_stats
+            and self.running_mean is not None
+            and self.running_var is not None
+        ):
             means, variances = self.running_mean.repeat(splits), self.running_var.repeat(splits)
         out = F.batch_norm(
             x.reshape(size // splits, splits * channels, height, width),

@@ -45,5 +45,9 @@ def _notify(optimizer: Optimizer, args: tuple, kwargs: dict) -> None:
     """Finds the models whose backbone this optimizer has just stepped."""
     for model in list(_listeners):
         own = {id(parameter) for parameter in model.backbone.parameters()}
-        if any(id(parameter) in own for group in optimizer.param_groups for parameter in group["params"]):
+        if any(
+            id(parameter) in own
+            for group in optimizer.param_groups
+            for parameter in group["params"]
+        ):
             model.after_optimizer_step()
