@@ -48,7 +48,8 @@ def assert_same_gradients(ours: nn.Module, parent: nn.Module) -> None:
 
 def mixing(config: Callable[..., dict], pairing: str = "cross", frozen: bool = False) -> Any:
     """Builds an adapter with Un-Mix; ``frozen`` as in :func:`freeze_norms`."""
-    model = build(config(mixer=UNMIX, mix_head={"type": "mixssl.UnMixHead", "pairing": pairing}))
+    mixer = UNMIX | {"views": (0, 1)} if pairing == "mixed" else UNMIX
+    model = build(config(mixer=mixer, mix_head={"type": "mixssl.UnMixHead", "pairing": pairing}))
     return freeze_norms(model) if frozen else model
 
 
