@@ -14,6 +14,8 @@ from mixssl.utils.errors import ConfigError
 __all__ = ["LOADERS", "check_config", "dataset_dicts", "forbid_silent_download"]
 
 LOADERS = ("train_dataloader", "val_dataloader", "test_dataloader")
+MONITOR_LOADERS = {"bank": "knn_bank", "query": "knn_query"}
+"""Arguments of KNNMonitorHook, and the loaders of the config that it takes where they are not given."""
 COLLATE_FIX = "dict(collate_fn=dict(_delete_=True, type='default_collate'))"
 SELF_SUPERVISED = (
     "InstanceMixDataPreprocessor",
@@ -46,16 +48,32 @@ def forbid_silent_download(cfg: Mapping[str, Any]) -> None:
 def dataset_dicts(cfg: Mapping[str, Any]) -> Iterator[tuple[str, dict]]:
     """Finds the data set dicts of a config: in its loaders, in wrappers such as ConcatDataset, and in hooks.
 
+    ``knn_bank`` and ``knn_query`` count as loaders where a hook falls back on them.
+
     Yields:
         Where it stands, as ``--cfg-options`` would name it, and the dict itself.
     """
-    for name in LOADERS:
+    for name in _loader_names(cfg):
         loader = cfg.get(name)
         if isinstance(loader, Mapping):
             yield from _datasets_in(loader.get("dataset"), f"{name}.dataset")
     for i, hook in enumerate(cfg.get("custom_hooks") or []):
         if isinstance(hook, Mapping):
             yield from _loaders_in(hook, f"custom_hooks.{i}")
+
+
+def _loader_names(cfg: Mapping[str, Any]) -> list[str]:
+    """Keys of the loaders that a run would build; those for a k-NN only if a hook brings none of its own."""
+    hooks = cfg.get("custom_hooks") or []
+    monitors = [hook for hook in hooks if _type_name(hook) == "KNNMonitorHook"]
+    return [
+        *LOADERS,
+        *(
+            name
+            for argument, name in MONITOR_LOADERS.items()
+            if any(hook.get(argument) is None for hook in monitors)
+        ),
+    ]
 
 
 def _loaders_in(node: Any, path: str) -> Iterator[tuple[str, dict]]:
@@ -96,7 +114,7 @@ def _preprocessor(cfg: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _check_collate(cfg: Mapping[str, Any], world_size: int) -> None:
     """Inheriting mmpretrain's configs leaves a key in collate_fn with which the first batch fails."""
-    for name in LOADERS:
+    for name in _loader_names(cfg):
         loader = cfg.get(name)
         if not isinstance(loader, Mapping):
             continue

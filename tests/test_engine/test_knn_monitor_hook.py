@@ -109,6 +109,27 @@ def test_the_figure_is_that_of_the_weights(tmp_path: Path, feature: str) -> None
     )
 
 
+def test_loaders_not_given_are_those_of_the_config(tmp_path: Path) -> None:
+    given = make_runner(tmp_path / "a", [monitor()])
+    given.train()
+    cfg = Config({"knn_bank": loader("train", BANK), "knn_query": loader("test", QUERY)})
+    left_out = make_runner(tmp_path / "b", [monitor(bank=None, query=None)], cfg=cfg)
+    left_out.train()
+    assert [row["knn_top1"] for row in scalars(left_out)] == [
+        row["knn_top1"] for row in scalars(given)
+    ]
+
+
+def test_a_loader_of_its_own_comes_before_the_configs(tmp_path: Path) -> None:
+    cfg = Config({"knn_bank": loader("train", K - 1), "knn_query": loader("test", QUERY)})
+    runner = make_runner(tmp_path / "a", [monitor(query=None)], epochs=1, cfg=cfg)
+    runner.train()
+    assert len(scalars(runner)) == 2
+    runner = make_runner(tmp_path / "b", [monitor(bank=None)], cfg=cfg)
+    with pytest.raises(ConfigError, match=f"the bank has {K - 1} images"):
+        runner.train()
+
+
 @pytest.mark.parametrize(
     ("changes", "epochs", "steps"),
     [
@@ -214,6 +235,8 @@ class TestBadInput:
             ({"k": BANK + 1}, f"k is {BANK + 1}, but the bank has {BANK} images"),
             ({"query": loader("test", QUERY, drop_last=True)}, "drop_last=False"),
             ({"bank": loader("train", BANK, sampler={"type": "InfiniteSampler"})}, "does not tell"),
+            ({"bank": None}, "bank is None, and the config has no knn_bank"),
+            ({"query": None}, "query is None, and the config has no knn_query"),
         ],
     )
     def test_before_the_first_step(

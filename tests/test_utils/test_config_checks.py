@@ -3,6 +3,7 @@ import copy
 import pytest
 from mmengine.config import Config
 
+from mixssl.engine.launch import set_data_root
 from mixssl.utils.config_checks import check_config, dataset_dicts, forbid_silent_download
 from mixssl.utils.errors import ConfigError
 
@@ -182,3 +183,53 @@ def test_data_sets_are_found_in_wrappers_and_hooks():
         "custom_hooks.1.bank.dataset",
     ]
     assert all(dataset is leaf for _, dataset in dataset_dicts(cfg))
+
+
+def _monitored(hook, root="data/none"):
+    cfg = _config()
+    cfg.knn_bank = {"dataset": {"type": "ImageNet", "data_root": root}}
+    cfg.knn_query = {"dataset": {"type": "ImageNet", "data_root": root}}
+    cfg.custom_hooks = [hook]
+    return cfg
+
+
+@pytest.mark.parametrize(
+    ("hook", "paths"),
+    [
+        ({"type": "mixssl.KNNMonitorHook"}, ["knn_bank.dataset", "knn_query.dataset"]),
+        ({"type": "KNNMonitorHook", "bank": None, "query": {}}, ["knn_bank.dataset"]),
+        ({"type": "mixssl.KNNMonitorHook", "bank": {}, "query": {}}, []),
+        ({"type": "mixssl.ProgressHook"}, []),
+    ],
+)
+def test_the_loaders_of_a_k_nn_count_where_a_hook_takes_them(hook, paths):
+    cfg = _monitored(hook)
+    assert [path for path, _ in dataset_dicts(cfg)] == ["train_dataloader.dataset", *paths]
+    if paths:
+        with pytest.raises(ConfigError, match=f"{paths[0]}.data_root is 'data/none'"):
+            check_config(cfg)
+    else:
+        check_config(cfg)
+
+
+def test_two_hooks_that_share_a_loader_name_it_once():
+    cfg = _monitored({"type": "mixssl.KNNMonitorHook"})
+    cfg.custom_hooks = [*cfg.custom_hooks, {"type": "mixssl.KNNMonitorHook", "query": {}}]
+    assert len(list(dataset_dicts(cfg))) == 3
+
+
+def test_the_collate_function_of_a_k_nn_is_looked_at_too(tmp_path):
+    cfg = _monitored({"type": "mixssl.KNNMonitorHook"}, root=str(tmp_path))
+    check_config(cfg)
+    cfg.knn_query.collate_fn = {"type": "default_collate", "_scope_": "mmpretrain"}
+    with pytest.raises(ConfigError, match="knn_query.collate_fn holds the key _scope_"):
+        check_config(cfg)
+
+
+def test_a_root_from_the_command_line_reaches_the_loaders_of_a_k_nn():
+    cfg = _monitored({"type": "mixssl.KNNMonitorHook"})
+    set_data_root(cfg, "elsewhere")
+    assert cfg.knn_bank.dataset.data_root == cfg.knn_query.dataset.data_root == "elsewhere"
+    unused = _monitored({"type": "mixssl.ProgressHook"})
+    with pytest.raises(ConfigError, match="no data set of the config has a data_root"):
+        set_data_root(unused, "elsewhere")

@@ -34,8 +34,9 @@ class KNNMonitorHook(Hook):
     In an iteration-based loop there are no epochs: it evaluates before and after training, against the iteration.
 
     Args:
-        bank: Config of the data loader whose images are the neighbours: one plain view, labels, in known order.
-        query: Config of the data loader whose images are classified.
+        bank: Config of the data loader whose images are the neighbours: one plain view, labels, in known order. None is
+            ``knn_bank`` of the run's config.
+        query: Config of the data loader whose images are classified. None is ``knn_query`` of the run's config.
         feature: "backbone" (pooled) or "projected" (after the neck).
         tokens: For backbones that return all tokens: "cls" or "avg".
         k: Number of neighbours, at most the size of the bank.
@@ -46,8 +47,8 @@ class KNNMonitorHook(Hook):
         bank_chunk: Bank images compared at a time. Features lie on the CPU, the chunks on the model's device.
 
     Raises:
-        ConfigError: A setting out of range (at once), or a k beyond the bank, an empty data set or a loader in unknown
-            order (before training starts).
+        ConfigError: A setting out of range (at once), or no loader, a k beyond the bank, an empty data set or a loader
+            in unknown order (before training starts).
     """
 
     # The timer of iterations starts at NORMAL: what comes before it in an epoch is not counted.
@@ -55,8 +56,8 @@ class KNNMonitorHook(Hook):
 
     def __init__(
         self,
-        bank: dict | DataLoader,
-        query: dict | DataLoader,
+        bank: dict | DataLoader | None = None,
+        query: dict | DataLoader | None = None,
         feature: str = "backbone",
         tokens: str = "cls",
         k: int = 200,
@@ -101,8 +102,8 @@ class KNNMonitorHook(Hook):
     def before_train(self, runner: Runner) -> None:
         """Build both loaders, check them, and evaluate the weights that training starts from."""
         with kept_random_state():
-            self._bank = runner.build_dataloader(self.bank, seed=runner.seed)
-            self._query = runner.build_dataloader(self.query, seed=runner.seed)
+            self._bank = self._build(runner, "bank", self.bank)
+            self._query = self._build(runner, "query", self.query)
             for loader in (self._bank, self._query):
                 leave_signals_to_main(loader)
             try:
@@ -114,6 +115,18 @@ class KNNMonitorHook(Hook):
         self._started_at = runner.epoch
         if self.evaluate_first:
             self._evaluate(runner)
+
+    @staticmethod
+    def _build(runner: Runner, name: str, loader: dict | DataLoader | None) -> DataLoader:
+        """Build a loader: the hook's own, or else the one that the run's config has for it."""
+        if loader is None:
+            loader = runner.cfg.get(f"knn_{name}")
+        if loader is None:
+            raise ConfigError(
+                f"KNNMonitorHook: {name} is None, and the config has no knn_{name} to take in its place: give either, "
+                "for instance by inheriting one of configs/_base_/datasets/"
+            )
+        return runner.build_dataloader(loader, seed=runner.seed)
 
     def before_train_epoch(self, runner: Runner) -> None:
         """Evaluate the epochs so far, if it is their turn.
