@@ -1,12 +1,7 @@
 # Local/global CutMix, approach 2 (mixtures within the batch, both views), on MoCo, ResNet-18, CIFAR-10, 1000 epochs on
 # one device, asymmetric. Weighted k-NN with k = 200, top-1.
 # Paper (local/global CutMix, Table 1): 88.97 without mixtures, 89.97 with; Un-Mix 91.34 in the same setting.
-_base_ = [
-    '../_base_/models/moco_r18_small.py',
-    '../_base_/datasets/cifar10.py',
-    '../_base_/schedules/sgd_cos_1000e.py',
-    '../_base_/default_runtime.py',
-]
+_base_ = ['../_base_/models/moco_r18_small.py', '../_base_/protocols/moco_cifar10.py']
 
 data_preprocessor = dict(mixer=dict(type='mixssl.InterCutMix', alpha=1.0))
 model = dict(
@@ -15,16 +10,3 @@ model = dict(
     mix_head=dict(type='mixssl.InterLocalGlobalHead'))
 # The paper's learning rate and weight decay, a twentieth and a fifth of those of MoCo's CIFAR demo.
 optim_wrapper = dict(optimizer=dict(lr=3e-3, weight_decay=1e-4))
-
-default_hooks = dict(checkpoint=dict(interval=50))
-custom_hooks = [
-    *_base_.custom_hooks,
-    dict(
-        type='mixssl.KNNMonitorHook',
-        bank=_base_.knn_bank,
-        query=_base_.knn_query,
-        feature='projected',
-        k=200,
-        temperature=0.1,
-        interval=5),
-]

@@ -1,11 +1,7 @@
 # MixCo on SimCLR, ResNet-18, Tiny ImageNet at 224 pixels, 100 epochs, 2 devices of 64 images.
 # Top-1 of a linear classifier, as in mocov2_r18_tiny.py. Paper (MixCo, Table 1; settings of SimCLR not yet searched
 # for): 35.30 without mixtures, 36.44 with. The authors' code draws a λ for each view and encodes the views apart.
-_base_ = [
-    '../_base_/datasets/tiny_imagenet_224px.py',
-    '../_base_/schedules/sgd_cos_100e.py',
-    '../_base_/default_runtime.py',
-]
+_base_ = ['../_base_/protocols/mixco_tiny.py']
 
 model = dict(
     type='mixssl.MixSimCLR',
@@ -57,13 +53,4 @@ optim_wrapper = dict(optimizer=dict(lr=0.15, weight_decay=1e-6))
 param_scheduler = [
     # Constant for ten epochs, then the first nine tenths of a cosine of 100, as in the authors' code.
     dict(type='CosineAnnealingLR', T_max=100, by_epoch=True, begin=10, end=110),
-]
-custom_hooks = [
-    *_base_.custom_hooks,
-    dict(
-        type='mixssl.KNNMonitorHook',
-        bank=_base_.knn_bank,
-        query=_base_.knn_query,
-        k=200,
-        interval=20),
 ]

@@ -1,27 +1,8 @@
 # Un-Mix on MoCo, ResNet-18, CIFAR-10, 1000 epochs on one device: the authors' symmetric CIFAR recipe.
 # Weighted k-NN with k = 200 on the output, top-1. Paper (Un-Mix, Table 3): 90.49 without mixtures, 92.25 with. The
 # authors' repository adds the asymmetric setting (model.symmetric=False): 89.11 and 91.34.
-_base_ = [
-    '../_base_/models/moco_r18_small.py',
-    '../_base_/datasets/cifar10.py',
-    '../_base_/schedules/sgd_cos_1000e.py',
-    '../_base_/default_runtime.py',
-]
+_base_ = ['../_base_/models/moco_r18_small.py', '../_base_/protocols/moco_cifar10.py']
 
-data_preprocessor = dict(
-    mixer=dict(type='mixssl.UnMix', alpha=1.0, p_global=0.5))
+data_preprocessor = dict(mixer=dict(type='mixssl.UnMix', alpha=1.0, p_global=0.5))
 # The authors' code compares the mixture with the keys of both views, its own included; 'cross' leaves that one out.
 model = dict(mix_head=dict(type='mixssl.UnMixHead', pairing='all'))
-
-default_hooks = dict(checkpoint=dict(interval=50))
-custom_hooks = [
-    *_base_.custom_hooks,
-    dict(
-        type='mixssl.KNNMonitorHook',
-        bank=_base_.knn_bank,
-        query=_base_.knn_query,
-        feature='projected',  # the recipe monitors the 128-d output
-        k=200,
-        temperature=0.1,
-        interval=5),
-]

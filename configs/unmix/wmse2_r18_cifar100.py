@@ -1,25 +1,7 @@
 # Un-Mix on W-MSE 2, ResNet-18, CIFAR-100, 1000 epochs on one device, by the protocol of W-MSE's authors.
 # Top-1 of a linear classifier and of 5 nearest neighbours on the backbone's features.
 # Paper (Un-Mix, Table 3): 66.10 and 56.69 without mixtures, 70.12 and 61.28 with.
-_base_ = [
-    '../_base_/models/wmse_r18_small.py',
-    '../_base_/datasets/cifar100_mild.py',
-    '../_base_/schedules/adam_step_1000e.py',
-    '../_base_/default_runtime.py',
-]
+_base_ = ['../_base_/models/wmse_r18_small.py', '../_base_/protocols/wmse_cifar100.py']
 
-data_preprocessor = dict(
-    mixer=dict(type='mixssl.UnMix', alpha=1.0, p_global=0.5))
+data_preprocessor = dict(mixer=dict(type='mixssl.UnMix', alpha=1.0, p_global=0.5))
 model = dict(mix_head=dict(type='mixssl.UnMixHead'))
-
-default_hooks = dict(checkpoint=dict(interval=50))
-custom_hooks = [
-    *_base_.custom_hooks,
-    # 5 neighbours as in the paper, whose vote is unweighted and whose distance is Euclidean.
-    dict(
-        type='mixssl.KNNMonitorHook',
-        bank=_base_.knn_bank,
-        query=_base_.knn_query,
-        k=5,
-        interval=10),
-]
