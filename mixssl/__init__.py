@@ -10,6 +10,8 @@ Where things are:
 - :mod:`mixssl.registry`: everything above under the scope ``mixssl``, so that ``type='mixssl.X'`` finds X.
 """
 
+import warnings
+
 from mixssl.utils.versions import check_versions
 from mixssl.version import __version__
 
@@ -19,5 +21,8 @@ check_versions()
 from mixssl.utils.config_lookup import register_config_lookup  # noqa: E402
 
 register_config_lookup()
+
+# mmcv asks for its operators whenever it is imported; nothing here but detection needs them.
+warnings.filterwarnings("ignore", message="Fail to import ``MultiScaleDeformableAttention``")
 
 __all__ = ["__version__"]
