@@ -100,6 +100,7 @@ def test_slurm_gets_a_task_per_gpu(tmp_path):
     environment = {
         "PATH": f"{tmp_path}:{os.environ['PATH']}",
         "GPUS": "4",
+        "PYTHON": "python",  # make test PYTHON=... hands its own on
         "SRUN_ARGS": "--qos=high --time=1",
     }
 
