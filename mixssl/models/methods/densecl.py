@@ -16,6 +16,7 @@ from torch.nn import functional as F
 from mixssl.models.losses import info_nce
 from mixssl.models.memory import check_queue, enqueue
 from mixssl.models.methods.base import MixtureMethod, View
+from mixssl.models.methods.queued import queue_candidates, weighs_rows
 from mixssl.registry import MODELS
 from mixssl.structures import IMAGE, Key, MixedView, Pair, SoftTerm, Term
 
@@ -133,7 +134,7 @@ class MixDenseCL(MixtureMethod, DenseCL):
             query = online.float()
             negatives = torch.einsum("nc,ck->nk", [query, self.queue])
             positives = [torch.einsum("nc,nc->n", [query, target.float()]) for target in targets]
-            if all(term.rows is None and not isinstance(term.weight, Tensor) for term in terms):
+            if not weighs_rows(terms):
                 return [self.head.loss(positive.unsqueeze(-1), negatives) for positive in positives]
             temperature = self.head.temperature
             lse = (negatives / temperature).logsumexp(dim=1)
@@ -149,9 +150,7 @@ class MixDenseCL(MixtureMethod, DenseCL):
         self, online: Tensor, target: Tensor, temperature: float | None
     ) -> list[Tensor]:
         """Logits of this device's keys of whole images and of their queue."""
-        with torch.autocast(online.device.type, enabled=False):
-            query = online.float() / (temperature or self.head.temperature)
-            return [query @ target.float().t(), query @ self.queue]
+        return queue_candidates(online, target, self.queue, temperature or self.head.temperature)
 
     @torch.no_grad()
     def keep(self, targets: dict[Key, Tensor]) -> None:

@@ -17,6 +17,7 @@ from mixssl.mixing import MultiScale
 from mixssl.models.losses import info_nce
 from mixssl.models.memory import check_queue, enqueue
 from mixssl.models.methods.base import MixtureMethod, View
+from mixssl.models.methods.queued import queue_candidates, weighs_rows
 from mixssl.models.methods.regions import RegionPooling, embed, shuffle_like
 from mixssl.registry import MODELS
 from mixssl.structures import GLOBAL, IMAGE, LOCAL, Key, Term
@@ -173,7 +174,7 @@ class MixMoCo(MixtureMethod, RegionPooling, MoCo):
             }
             positives = [torch.einsum("nc,nc->n", [query, target.float()]) for target in targets]
             pairs = list(zip(positives, banks, strict=True))
-            if all(term.rows is None and not isinstance(term.weight, Tensor) for term in terms):
+            if not weighs_rows(terms):
                 if self.hard_negatives is not None:
                     negatives = {
                         bank: self.hard_negatives(query, getattr(self, bank), logits)
@@ -193,9 +194,7 @@ class MixMoCo(MixtureMethod, RegionPooling, MoCo):
         self, online: Tensor, target: Tensor, temperature: float | None
     ) -> list[Tensor]:
         """Logits of this device's keys and of the queue; no key of another device is among them (MixCo's code)."""
-        with torch.autocast(online.device.type, enabled=False):
-            query = online.float() / (temperature or self.head.temperature)
-            return [query @ target.float().t(), query @ self.queue]
+        return queue_candidates(online, target, self.queue, temperature or self.head.temperature)
 
     @torch.no_grad()
     def keep(self, targets: dict[Key, Tensor]) -> None:
