@@ -16,7 +16,8 @@ from torch.nn import functional as F
 from mixssl.models.losses import info_nce
 from mixssl.models.memory import check_queue, enqueue
 from mixssl.models.methods.base import MixtureMethod, View
-from mixssl.models.methods.queued import queue_candidates, weighs_rows
+from mixssl.models.methods.queued import queue_candidates
+from mixssl.models.methods.terms import by_rows
 from mixssl.registry import MODELS
 from mixssl.structures import IMAGE, Key, MixedView, Pair, SoftTerm, Term
 
@@ -134,7 +135,7 @@ class MixDenseCL(MixtureMethod, DenseCL):
             query = online.float()
             negatives = torch.einsum("nc,ck->nk", [query, self.queue])
             positives = [torch.einsum("nc,nc->n", [query, target.float()]) for target in targets]
-            if not weighs_rows(terms):
+            if not any(by_rows(term) for term in terms):
                 return [self.head.loss(positive.unsqueeze(-1), negatives) for positive in positives]
             temperature = self.head.temperature
             lse = (negatives / temperature).logsumexp(dim=1)

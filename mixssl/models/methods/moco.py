@@ -17,8 +17,9 @@ from mixssl.mixing import MultiScale
 from mixssl.models.losses import info_nce
 from mixssl.models.memory import check_queue, enqueue
 from mixssl.models.methods.base import MixtureMethod, View
-from mixssl.models.methods.queued import queue_candidates, weighs_rows
+from mixssl.models.methods.queued import queue_candidates
 from mixssl.models.methods.regions import RegionPooling, embed, shuffle_like
+from mixssl.models.methods.terms import by_rows
 from mixssl.registry import MODELS
 from mixssl.structures import GLOBAL, IMAGE, LOCAL, Key, Term
 
@@ -174,7 +175,7 @@ class MixMoCo(MixtureMethod, RegionPooling, MoCo):
             }
             positives = [torch.einsum("nc,nc->n", [query, target.float()]) for target in targets]
             pairs = list(zip(positives, banks, strict=True))
-            if not weighs_rows(terms):
+            if not any(by_rows(term) for term in terms):
                 if self.hard_negatives is not None:
                     negatives = {
                         bank: self.hard_negatives(query, getattr(self, bank), logits)

@@ -2,19 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor
 
-from mixssl.structures import Term
-
-__all__ = ["queue_candidates", "weighs_rows"]
-
-
-def weighs_rows(terms: Sequence[Term]) -> bool:
-    """Whether any term reorders or weighs rows, as those of a mixture do: the parent's head knows only plain ones."""
-    return any(term.rows is not None or isinstance(term.weight, Tensor) for term in terms)
+__all__ = ["queue_candidates"]
 
 
 def queue_candidates(

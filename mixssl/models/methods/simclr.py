@@ -13,6 +13,7 @@ from mixssl.models.losses import nt_xent
 from mixssl.models.methods.base import MixtureMethod, View
 from mixssl.models.methods.checks import require_joinable
 from mixssl.models.methods.regions import RegionPooling, embed
+from mixssl.models.methods.terms import by_rows
 from mixssl.registry import MODELS
 from mixssl.structures import IMAGE, Key, Term
 from mixssl.utils.distributed import gather_rows
@@ -95,7 +96,7 @@ class MixSimCLR(MixtureMethod, RegionPooling, SimCLR):
         with torch.autocast(online.device.type, enabled=False):
             for key in {term.target: None for term in terms}:
                 same = [i for i, term in enumerate(terms) if term.target == key]
-                rows = [i for i in same if _by_rows(terms[i])]
+                rows = [i for i in same if by_rows(terms[i])]
                 if len(rows) < len(same):
                     whole = self._contrast(online, targets[key])
                     values |= dict.fromkeys(same, whole)
@@ -136,8 +137,3 @@ class MixSimCLR(MixtureMethod, RegionPooling, SimCLR):
 def _unit(z: Tensor) -> Tensor:
     """Rows of length one, in the parent's arithmetic."""
     return z / (torch.norm(z, p=2, dim=1, keepdim=True) + 1e-10)
-
-
-def _by_rows(term: Term) -> bool:
-    """Whether a term reorders or weighs rows, as those of clean views never do."""
-    return term.rows is not None or isinstance(term.weight, Tensor)

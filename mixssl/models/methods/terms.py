@@ -12,6 +12,7 @@ from mixssl.structures import IMAGE, MixedView, Pair, Term
 __all__ = [
     "View",
     "aligned",
+    "by_rows",
     "by_view",
     "mixture_views",
     "scaled",
@@ -52,6 +53,11 @@ def scaled(terms: list[Any], factor: float) -> list[Any]:
         for term in terms
         if factor or term.online.region != IMAGE
     ]
+
+
+def by_rows(term: Term) -> bool:
+    """Whether a term reorders or weighs rows, as those of clean views never do."""
+    return term.rows is not None or isinstance(term.weight, Tensor)
 
 
 def turned(pair: Pair) -> Pair:
