@@ -65,7 +65,7 @@ class SplitBN(nn.BatchNorm2d):
             self.weight.repeat(splits) if self.affine else None,
             self.bias.repeat(splits) if self.affine else None,
             True,
-            self._average_factor(),
+            self._average_factor() if means is not None else 0.0,
             self.eps,
         )
         if means is not None and variances is not None:
