@@ -1,9 +1,10 @@
 """Data sets and transforms that mmpretrain lacks."""
 
 from mixssl.datasets.cifar import CIFAR10, CIFAR100
+from mixssl.datasets.digit_scenes import DigitScenes
 from mixssl.datasets.digits import Digits
 from mixssl.datasets.stl10 import STL10
 from mixssl.datasets.tiny_imagenet import TinyImageNet
 from mixssl.datasets.transforms import GaussianNoise
 
-__all__ = ["CIFAR10", "CIFAR100", "STL10", "Digits", "GaussianNoise", "TinyImageNet"]
+__all__ = ["CIFAR10", "CIFAR100", "STL10", "DigitScenes", "Digits", "GaussianNoise", "TinyImageNet"]
