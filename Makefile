@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+DETECTION := $(VENV)/.detection
 REQUIREMENTS := requirements/runtime.txt requirements/dev.txt requirements/mmcv.txt
 # More workers or threads than cores only slow the small models of the tests down.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
@@ -10,12 +11,24 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lint format test test-slow demo clean
+.PHONY: help setup det lint format test test-slow demo demo-det clean
 
 help: ## list these commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@echo
+	@grep -hE '^# [A-Z_]+: ' $(MAKEFILE_LIST) | sed -E 's/^# ([A-Z_]+): /  \1\t/' | expand -t 20
 
-setup: $(STAMP) ## make .venv with the pinned dependencies and mixssl, editable (PYTHON=python3.12 chooses one)
+# Variables, as `make help` lists them:
+# PYTHON: which Python .venv is made with, for instance make setup PYTHON=python3.12
+# XDG_CACHE_HOME: det keeps its wheel below it, in mixssl/wheels; ~/.cache where not set
+# MAX_JOBS: how many files det compiles at a time, each in up to 1 GB of memory; by default four, or one a core less one
+# FORCE_CUDA: 1 compiles det's operators for GPUs, 0 for the CPU alone; by default as the machine is
+
+setup: $(STAMP) ## make .venv with the pinned dependencies and mixssl, editable
+
+det: $(STAMP) ## add what detection needs; compiles mmcv's operators once (12 minutes on two cores), later clones reuse them
+	@rm -f $(DETECTION) # asked for by name, it looks again
+	@$(MAKE) --no-print-directory $(DETECTION)
 
 lint: $(STAMP) ## check style, format and types
 	$(BIN)/ruff check .
@@ -26,14 +39,17 @@ format: $(STAMP) ## put the code into the style that lint wants
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-test: $(STAMP) ## run the test suite
+test: $(DETECTION) ## run the test suite; needs det
 	$(PYTEST) -m "not slow and not gpu"
 
-test-slow: $(STAMP) ## run the tests that take minutes
+test-slow: $(DETECTION) ## run the tests that take minutes; needs det
 	$(PYTEST) -m "slow and not gpu"
 
 demo: $(STAMP) ## pre-train with and without mixtures on real images, compare, draw
 	$(BIN)/python tools/demo.py
+
+demo-det: $(DETECTION) ## pre-train, transfer to detection and compare AP, on scenes of digits; needs det
+	$(BIN)/python tools/demo_det.py
 
 clean: ## remove .venv, caches and build products; keeps work_dirs
 	rm -rf $(VENV) build dist *.egg-info mixssl/.mim .mypy_cache .ruff_cache .pytest_cache
@@ -51,4 +67,11 @@ $(STAMP): $(REQUIREMENTS) setup.py mixssl/utils/versions.py
 	MMCV_WITH_OPS=0 $(BIN)/pip install -q --no-deps -r requirements/mmcv.txt
 	$(BIN)/pip install -q --no-deps --no-build-isolation -e .
 	@$(BIN)/python -c 'import mixssl; print("mixssl", mixssl.__version__, "is installed")'
+	@touch $@
+
+# Without dependencies for the same reason. The script says what it does, and proves the operators by using them.
+$(DETECTION): $(STAMP) requirements/det.txt tools/setup/mmcv_ops.py
+	$(BIN)/pip install -q --no-deps -r requirements/det.txt
+	@$(BIN)/python tools/setup/mmcv_ops.py
+	@$(BIN)/python -W ignore -c 'import mmdet.models; print("mmdet", mmdet.__version__, "is installed")'
 	@touch $@

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import runpy
 import subprocess
 import sys
 import uuid
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -57,6 +59,16 @@ def call_tool(name: str, *arguments: object) -> int:
         with pytest.raises(SystemExit) as caught:
             runpy.run_path(str(ROOT / "tools" / f"{name}.py"), run_name="__main__")
     return int(caught.value.code or 0)
+
+
+def load_tool(name: str) -> ModuleType:
+    """tools/<name>.py as a module; tools are no package."""
+    path = ROOT / "tools" / f"{name}.py"
+    spec = importlib.util.spec_from_file_location(f"{path.stem}_tool", path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def start_tool(path: str, *arguments: object, **environment: str) -> subprocess.Popen[str]:
