@@ -156,6 +156,13 @@ class StepRandom(nn.Module):
         self.step += 1
         return generator
 
+    @property
+    def steps(self) -> int:
+        """Number of generators returned so far, known without asking the device."""
+        if self._seed is None:
+            self._settle()
+        return self._step
+
     def _settle(self) -> None:
         """Reads seed and step from the buffers; a seed not given yet is agreed on by all ranks."""
         seed = int(self.seed)

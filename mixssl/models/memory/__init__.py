@@ -1,5 +1,6 @@
 """Banks of features."""
 
 from mixssl.models.memory.feature_queue import check_queue, enqueue
+from mixssl.models.memory.odc import ODC
 
-__all__ = ["check_queue", "enqueue"]
+__all__ = ["ODC", "check_queue", "enqueue"]
