@@ -1,5 +1,16 @@
 """Necks: from feature maps to embeddings and masks."""
 
+from mixssl.models.necks.mask_ops import adjust_mask
+from mixssl.models.necks.mix_block import MixBlock, MixBlockPlus
+from mixssl.models.necks.mix_block_presets import preset_mix_block
 from mixssl.models.necks.region_pool import RegionPool, interpolation_matrix, region_weights
 
-__all__ = ["RegionPool", "interpolation_matrix", "region_weights"]
+__all__ = [
+    "MixBlock",
+    "MixBlockPlus",
+    "RegionPool",
+    "adjust_mask",
+    "interpolation_matrix",
+    "preset_mix_block",
+    "region_weights",
+]
