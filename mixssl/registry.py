@@ -11,6 +11,7 @@ from mmengine.registry import MODELS as ROOT_MODELS
 from mmengine.registry import TASK_UTILS as ROOT_TASK_UTILS
 from mmengine.registry import TRANSFORMS as ROOT_TRANSFORMS
 from mmengine.registry import VISUALIZERS as ROOT_VISUALIZERS
+from mmengine.registry import WEIGHT_INITIALIZERS as ROOT_WEIGHT_INITIALIZERS
 from mmengine.registry import Registry
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "MODELS",
     "TRANSFORMS",
     "VISUALIZERS",
+    "WEIGHT_INITIALIZERS",
 ]
 
 MODELS = Registry("model", parent=ROOT_MODELS, scope="mixssl", locations=["mixssl.models"])
@@ -39,4 +41,10 @@ LOOPS = Registry("loop", parent=ROOT_LOOPS, scope="mixssl", locations=["mixssl.e
 METRICS = Registry("metric", parent=ROOT_METRICS, scope="mixssl", locations=["mixssl.evaluation"])
 VISUALIZERS = Registry(
     "visualizer", parent=ROOT_VISUALIZERS, scope="mixssl", locations=["mixssl.visualization"]
+)
+WEIGHT_INITIALIZERS = Registry(
+    "weight initializer",
+    parent=ROOT_WEIGHT_INITIALIZERS,
+    scope="mixssl",
+    locations=["mixssl.models"],
 )

@@ -21,6 +21,7 @@ from mixssl.engine.launch import (
     prepare_devices,
     run_tool,
     set_data_root,
+    set_pretrained,
 )
 from mixssl.utils.config_checks import check_config, forbid_silent_download
 from mixssl.utils.errors import ConfigError
@@ -150,6 +151,7 @@ def main() -> None:
     args = parse_args()
     cfg = merge_args(load_config(args), args)
     forbid_silent_download(cfg)
+    set_pretrained(cfg)
     check_config(cfg, launched_processes(cfg.launcher))
     notes = choose_checkpoint(cfg, args.resume)
     notes += prepare_devices(cfg)

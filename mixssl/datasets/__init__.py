@@ -5,6 +5,15 @@ from mixssl.datasets.digit_scenes import DigitScenes
 from mixssl.datasets.digits import Digits
 from mixssl.datasets.stl10 import STL10
 from mixssl.datasets.tiny_imagenet import TinyImageNet
-from mixssl.datasets.transforms import GaussianNoise
+from mixssl.datasets.transforms import GaussianNoise, KeepDifficult
 
-__all__ = ["CIFAR10", "CIFAR100", "STL10", "DigitScenes", "Digits", "GaussianNoise", "TinyImageNet"]
+__all__ = [
+    "CIFAR10",
+    "CIFAR100",
+    "STL10",
+    "DigitScenes",
+    "Digits",
+    "GaussianNoise",
+    "KeepDifficult",
+    "TinyImageNet",
+]

@@ -10,7 +10,7 @@ from mmcv.transforms import BaseTransform
 
 from mixssl.registry import TRANSFORMS
 
-__all__ = ["GaussianNoise"]
+__all__ = ["GaussianNoise", "KeepDifficult"]
 
 
 @TRANSFORMS.register_module()
@@ -47,3 +47,21 @@ class GaussianNoise(BaseTransform):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(std=({self.low}, {self.high}))"
+
+
+@TRANSFORMS.register_module()
+class KeepDifficult(BaseTransform):
+    """Train on objects that the annotations call difficult, as Detectron2 does on VOC.
+
+    mmdet marks them as ignored, and with the settings of a Faster R-CNN what is ignored is background: the detector is
+    taught not to find them. Goes before ``LoadAnnotations``, in training pipelines only; in a test they stay ignored,
+    as the benchmark has it.
+    """
+
+    def transform(self, results: dict[str, Any]) -> dict[str, Any]:
+        """Clear ``ignore_flag`` of each of the ``instances``, in copies."""
+        instances = [{**instance, "ignore_flag": 0} for instance in results["instances"]]
+        return {**results, "instances": instances}
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}()"

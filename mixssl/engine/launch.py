@@ -29,6 +29,7 @@ __all__ = [
     "prepare_devices",
     "run_tool",
     "set_data_root",
+    "set_pretrained",
 ]
 
 
@@ -104,7 +105,7 @@ def fill_loaders(cfg: Config, pin_memory: bool, persistent_workers: bool | None)
 
 
 def set_data_root(cfg: Config, data_root: str) -> None:
-    """Replaces ``data_root`` in every data set that has one.
+    """Replaces ``data_root`` in every data set that has one, and in the annotations that evaluators read below it.
 
     Raises:
         ConfigError: If none has.
@@ -112,12 +113,49 @@ def set_data_root(cfg: Config, data_root: str) -> None:
     changed = 0
     for _, dataset in dataset_dicts(cfg):
         if "data_root" in dataset:
+            _move_annotations(cfg, str(dataset["data_root"]), data_root)
             dataset["data_root"] = data_root
             changed += 1
     if not changed:
         raise ConfigError(
             f"--data-root is {data_root!r}, and no data set of the config has a data_root to replace: leave it out"
         )
+
+
+def _move_annotations(cfg: Config, old: str, new: str) -> None:
+    """Moves ``ann_file`` of evaluators that lies below a data root with it: mmdet's hold the whole path."""
+    for key in ("val_evaluator", "test_evaluator"):
+        metrics = cfg.get(key) or []
+        for metric in metrics if isinstance(metrics, list) else [metrics]:
+            file = Path(metric.get("ann_file") or "")
+            if old and file.is_relative_to(old):
+                metric["ann_file"] = str(Path(new) / file.relative_to(old))
+
+
+def set_pretrained(cfg: Config) -> None:
+    """Hands the config's ``pretrained`` to the detector that starts from it; other configs don't have the key.
+
+    Raises:
+        ConfigError: Nothing to start from is named, there is no such file, or the model can't take one.
+    """
+    if "pretrained" not in cfg:
+        return
+    init = (cfg.get("model") or {}).get("init_cfg")
+    if not isinstance(init, dict) or init.get("type") != "mixssl.PretrainedBackbone":
+        raise ConfigError(
+            f"pretrained is {cfg.pretrained!r}, which only models with init_cfg=dict(type='mixssl.PretrainedBackbone') "
+            "take: leave it out, or take a config of configs/benchmarks/detection/"
+        )
+    if cfg.pretrained is not None:
+        init["checkpoint"] = cfg.pretrained
+    path = init.get("checkpoint")
+    if path is None:
+        raise ConfigError(
+            "pretrained is not set: name the pre-trained backbone with --cfg-options pretrained=FILE, or ask for "
+            "random weights with pretrained=random"
+        )
+    if path != "random" and "://" not in path and not os.path.isfile(path):
+        raise ConfigError(f"pretrained is {path!r}, and there is no such file")
 
 
 def launched_processes(launcher: str) -> int:

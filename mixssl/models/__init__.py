@@ -1,8 +1,9 @@
-"""Models: methods, mix heads, backbones, data preprocessors, layers, losses, banks."""
+"""Models: methods, mix heads, backbones, data preprocessors, layers, losses, banks, parts for detectors."""
 
 from mixssl.models import (
     backbones,
     data_preprocessors,
+    detection,
     heads,
     layers,
     losses,
@@ -14,6 +15,7 @@ from mixssl.models import (
 __all__ = [
     "backbones",
     "data_preprocessors",
+    "detection",
     "heads",
     "layers",
     "losses",

@@ -1,0 +1,16 @@
+# What every detector shares: mmdet's scope and pictures, iterations in place of epochs, precise BN.
+_base_ = ['../default_runtime.py']
+
+default_scope = 'mmdet'
+
+# The one thing to set: the pre-trained backbone's file, or 'random'. tools/train.py hands it to the model and refuses
+# to start without it.
+pretrained = None
+
+default_hooks = dict(
+    checkpoint=dict(by_epoch=False, interval=2000, max_keep_ckpts=3),
+    visualization=dict(_delete_=True, type='DetVisualizationHook'))
+custom_hooks = [*_base_.custom_hooks, dict(type='mixssl.PreciseBNHook', num_iters=200)]
+
+visualizer = dict(type='DetLocalVisualizer', name='visualizer')
+log_processor = dict(type='LogProcessor', window_size=50, by_epoch=False)
