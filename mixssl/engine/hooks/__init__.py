@@ -3,6 +3,7 @@
 from mixssl.engine.hooks.exact_resume_hook import ExactResumeHook
 from mixssl.engine.hooks.graceful_stop_hook import GracefulStopHook
 from mixssl.engine.hooks.knn_monitor_hook import KNNMonitorHook
+from mixssl.engine.hooks.odc_hook import ODCHook
 from mixssl.engine.hooks.precise_bn_hook import PreciseBNHook
 from mixssl.engine.hooks.progress_hook import ProgressHook
 from mixssl.engine.hooks.stop_on_non_finite_loss_hook import StopOnNonFiniteLossHook
@@ -12,6 +13,7 @@ __all__ = [
     "ExactResumeHook",
     "GracefulStopHook",
     "KNNMonitorHook",
+    "ODCHook",
     "PreciseBNHook",
     "ProgressHook",
     "StopOnNonFiniteLossHook",

@@ -1,0 +1,190 @@
+"""Gives online deep clustering its start, and says what becomes of the clusters."""
+
+from __future__ import annotations
+
+import copy
+import time
+
+import torch
+from mmengine.dataset import BaseDataset, Compose
+from mmengine.dist import broadcast, is_main_process
+from mmengine.hooks import Hook
+from mmengine.runner import EpochBasedTrainLoop, Runner
+from sklearn.cluster import MiniBatchKMeans
+from torch import Tensor
+from torch.nn import functional as F
+from torch.utils.data import DataLoader
+
+from mixssl.engine.data_workers import leave_signals_to_main
+from mixssl.evaluation.features import extract_features, unwrap
+from mixssl.evaluation.state import kept_random_state
+from mixssl.models.memory import ODC
+from mixssl.registry import HOOKS
+from mixssl.utils.errors import ConfigError
+
+__all__ = ["ODCHook"]
+
+
+@HOOKS.register_module()
+class ODCHook(Hook):
+    """Fills the memory of ``model.clusters`` by k-means before training, unless a checkpoint has filled it.
+
+    Takes the embeddings of all training images, each from one plain view, in evaluation mode, and clusters them with
+    scikit-learn's MiniBatchKMeans on the first rank. Model and random states are afterwards as before. Nothing else has
+    to be called from outside: the memory writes batches, centroids and splits by itself after each optimizer step; its
+    intervals are arguments of :class:`~mixssl.models.memory.ODC`. After each epoch of an epoch-based loop the sizes of
+    the clusters and the share of images that changed theirs are logged.
+
+    Args:
+        pipeline: Transforms that make one plain view of an image, ending with PackInputs. None is the pipeline of
+            ``knn_bank`` of the run's config.
+        batch_size: Of the extraction, per device.
+        num_workers: Of the extraction; None is that of the training loader.
+        seed: Of k-means, in [0, 2^32).
+        num_init: Starts of k-means, the best of which is kept, >= 1.
+
+    Raises:
+        ConfigError: A setting out of range (at once); before training starts, a model without clusters, a training set
+            that is wrapped, of another length than the memory, or whose samples don't say their place, or no pipeline.
+    """
+
+    def __init__(
+        self,
+        pipeline: list[dict] | None = None,
+        batch_size: int = 256,
+        num_workers: int | None = None,
+        seed: int = 0,
+        num_init: int = 3,
+    ) -> None:
+        if batch_size < 1 or num_init < 1:
+            name, value = ("batch_size", batch_size) if batch_size < 1 else ("num_init", num_init)
+            raise ConfigError(f"ODCHook: {name} is {value}; it must be at least 1.")
+        if not 0 <= seed < 2**32:
+            raise ConfigError(f"ODCHook: seed is {seed}; it must lie in [0, 2^32).")
+        self.pipeline = pipeline
+        self.batch_size = batch_size
+        self.num_workers = num_workers
+        self.seed = seed
+        self.num_init = num_init
+        self._before: Tensor | None = None
+
+    def before_train(self, runner: Runner) -> None:
+        """Check what can be checked, and fill the memory if it is empty."""
+        clusters = _clusters(runner)
+        dataset = runner.train_dataloader.dataset
+        _check_dataset(dataset, clusters)
+        if clusters.is_filled:
+            runner.logger.info("ODCHook: the memory is filled already; k-means is left out.")
+            return
+        start = time.perf_counter()
+        features = self._features(runner, dataset)
+        labels = self._first_labels(features, clusters.num_clusters)
+        device = clusters.labels.device
+        labels = labels.to(device)
+        broadcast(labels, src=0)
+        clusters.start(features, labels)
+        runner.logger.info(
+            f"ODCHook: {clusters.num_clusters} clusters of {len(features)} images by k-means, "
+            f"{_span(clusters)} images each ({time.perf_counter() - start:.1f} s)"
+        )
+
+    def _features(self, runner: Runner, dataset: BaseDataset) -> Tensor:
+        """Embeddings of all images, (N, D), on the CPU, in the order of the data set."""
+        steps = self.pipeline
+        if steps is None:
+            bank = runner.cfg.get("knn_bank") or {}
+            steps = bank.get("dataset", {}).get("pipeline")
+        if steps is None:
+            raise ConfigError(
+                "ODCHook: pipeline is None, and the config has no knn_bank to take it from: give the transforms of "
+                "one plain view, for instance those of linear evaluation, ending with PackInputs"
+            )
+        plain = copy.copy(dataset)
+        with kept_random_state():
+            plain.pipeline = Compose(steps)
+            workers = self.num_workers
+            loader: DataLoader = runner.build_dataloader(
+                {
+                    "dataset": plain,
+                    "batch_size": self.batch_size,
+                    "num_workers": runner.train_dataloader.num_workers
+                    if workers is None
+                    else workers,
+                    "sampler": {"type": "DefaultSampler", "shuffle": False},
+                    "collate_fn": {"type": "default_collate"},
+                }
+            )
+            leave_signals_to_main(loader)
+            try:
+                return extract_features(runner.model, loader, "projected").features
+            except ValueError as error:
+                raise ConfigError(f"ODCHook: {error}") from error
+
+    def _first_labels(self, features: Tensor, clusters: int) -> Tensor:
+        """Labels by k-means, (N,), int64; on other ranks than the first a place for them."""
+        if not is_main_process():
+            return torch.zeros(len(features), dtype=torch.int64)
+        kmeans = MiniBatchKMeans(
+            clusters,
+            batch_size=max(4096, 16 * clusters),
+            n_init=self.num_init,
+            random_state=self.seed,
+        )
+        found = kmeans.fit_predict(F.normalize(features, dim=1).numpy())
+        return torch.from_numpy(found).long()
+
+    def before_train_epoch(self, runner: Runner) -> None:
+        """Remember the labels."""
+        self._before = _clusters(runner).labels.cpu()
+
+    def after_train_epoch(self, runner: Runner) -> None:
+        """Log what has become of the clusters."""
+        if not isinstance(runner.train_loop, EpochBasedTrainLoop) or self._before is None:
+            return
+        clusters = _clusters(runner)
+        changed = (clusters.labels.cpu() != self._before).double().mean().item()
+        runner.logger.info(
+            f"ODC: clusters of {_span(clusters)} images; {100 * changed:.1f} % of the images changed theirs"
+        )
+        runner.visualizer.add_scalars(
+            {"odc_changed": changed, "odc_smallest": clusters.sizes.min().item()},
+            step=runner.epoch + 1,
+            file_path=f"{runner.timestamp}.json",
+        )
+
+
+def _clusters(runner: Runner) -> ODC:
+    """The model's memory."""
+    clusters = getattr(unwrap(runner.model), "clusters", None)
+    if not isinstance(clusters, ODC):
+        raise ConfigError(
+            "ODCHook: the model has no clusters: set model.clusters=dict(type='mixssl.ODC', num_images=...), "
+            "or leave the hook out"
+        )
+    return clusters
+
+
+def _check_dataset(dataset: object, clusters: ODC) -> None:
+    """Raises a ConfigError unless each image of the training set has its own place in the memory."""
+    if not isinstance(dataset, BaseDataset):
+        raise ConfigError(
+            f"ODCHook: the training set is a {type(dataset).__name__}, in which sample_idx does not name one image: "
+            "take the data set itself, without a wrapper that joins, repeats or chooses"
+        )
+    if len(dataset) != clusters.num_images:
+        raise ConfigError(
+            f"ODCHook: the training set has {len(dataset)} images and model.clusters.num_images is "
+            f"{clusters.num_images}: set model.clusters.num_images={len(dataset)}"
+        )
+    with kept_random_state():
+        sample = dataset[len(dataset) - 1].get("data_samples")
+    if sample is None or sample.get("sample_idx") != len(dataset) - 1:
+        raise ConfigError(
+            "ODCHook: the data samples lack sample_idx, by which clusters are looked up: leave meta_keys of PackInputs "
+            "at its default, or add 'sample_idx' to it"
+        )
+
+
+def _span(clusters: ODC) -> str:
+    """Sizes of the smallest and of the largest cluster, in words."""
+    return f"{int(clusters.sizes.min())} to {int(clusters.sizes.max())}"
