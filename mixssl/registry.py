@@ -15,6 +15,7 @@ from mmengine.registry import WEIGHT_INITIALIZERS as ROOT_WEIGHT_INITIALIZERS
 from mmengine.registry import Registry
 
 __all__ = [
+    "AUGMENTATIONS",
     "DATASETS",
     "HOOKS",
     "LOOPS",
@@ -31,6 +32,9 @@ MODELS = Registry("model", parent=ROOT_MODELS, scope="mixssl", locations=["mixss
 
 MIXERS = Registry("mixer", parent=ROOT_TASK_UTILS, scope="mixssl", locations=["mixssl.mixing"])
 """What turns views into mixtures; a child of the task utilities, mmengine's registry for helpers."""
+
+AUGMENTATIONS = Registry("augmentation", scope="mixssl", locations=["mixssl.augmentation"])
+"""Device forms of per-image transforms, under the transforms' names; no child of ``TRANSFORMS``, where those live."""
 
 DATASETS = Registry("dataset", parent=ROOT_DATASETS, scope="mixssl", locations=["mixssl.datasets"])
 TRANSFORMS = Registry(

@@ -19,11 +19,13 @@ ALLOWED = {
     "structures": set(),
     "registry": set(),
     "mixing": EVERYWHERE,
-    "models": EVERYWHERE | {"mixing"},
+    "augmentation": EVERYWHERE | {"mixing"},
+    "models": EVERYWHERE | {"mixing", "augmentation"},
     "datasets": EVERYWHERE | {"mixing"},
     "evaluation": EVERYWHERE | {"mixing", "datasets"},
     "visualization": EVERYWHERE | {"mixing", "datasets"},
-    "engine": EVERYWHERE | {"mixing", "models", "datasets", "evaluation", "visualization"},
+    "engine": EVERYWHERE
+    | {"mixing", "augmentation", "models", "datasets", "evaluation", "visualization"},
 }
 """Which parts of mixssl a part may import, besides itself."""
 

@@ -19,6 +19,7 @@ from mixssl.mixing.policies import (
 from mixssl.mixing.saliency import center_surround
 from mixssl.mixing.sampling import (
     StepRandom,
+    StreamRandom,
     beta,
     cut_boxes,
     random_partner,
@@ -44,6 +45,7 @@ __all__ = [
     "ResizeMix",
     "SaliencyMix",
     "StepRandom",
+    "StreamRandom",
     "UnMix",
     "beta",
     "blend",

@@ -6,11 +6,12 @@ Drawing on the CPU keeps the device free of synchronisation: the few numbers tra
 from __future__ import annotations
 
 import torch
-from mmengine.dist import broadcast
+from mmengine.dist import broadcast, get_rank, get_world_size
 from torch import Tensor, nn
 
 __all__ = [
     "StepRandom",
+    "StreamRandom",
     "beta",
     "clip_boxes",
     "cut_boxes",
@@ -172,6 +173,49 @@ class StepRandom(nn.Module):
             self.seed.copy_(shared)
             seed = int(shared)
         self._seed, self._step = seed, int(self.step)
+
+
+class StreamRandom(StepRandom):
+    """Numbers for every image of a run, a function of (seed, place of the image in the stream) alone.
+
+    The stream is what all processes train on: image j of process r of W is number ``W * j + r`` of an iteration's, as a
+    sampler deals them out. One process with batch 512, two with 256 each, and four micro-batches of 128 therefore draw
+    the same for the same image. ``step`` counts images.
+    """
+
+    block = 128
+    """Images that share a generator; a batch needs few of them and no image depends on how batches are cut."""
+
+    def forward(self, rows: int, numbers: int) -> Tensor:  # type: ignore[override]
+        """Draws for this process's part of an iteration's images, and moves on behind all parts.
+
+        Args:
+            rows: Images of this process, as many as of every other.
+            numbers: How many for each image.
+
+        Returns:
+            (rows, numbers), float64, uniform on [0, 1), on the CPU.
+        """
+        if self._seed is None:
+            self._settle()
+        assert self._seed is not None
+        world = get_world_size()
+        begin, end = self._step, self._step + rows * world
+        blocks = range(begin // self.block, (end - 1) // self.block + 1)
+        # The mixer's generators come from the same seed: numbered from the other end, these are others.
+        drawn = [
+            torch.rand(
+                self.block,
+                numbers,
+                generator=torch.Generator().manual_seed(_scramble(self._seed, ~block)),
+                dtype=torch.float64,
+            )
+            for block in blocks
+        ]
+        self._step += rows * world
+        self.step += rows * world
+        first = begin - blocks.start * self.block
+        return torch.cat(drawn)[first + get_rank() : first + rows * world : world]
 
 
 def _scramble(seed: int, step: int) -> int:

@@ -1,53 +1,90 @@
-"""The data preprocessor that mixes: normalisation first, then mixtures, all on the device."""
+"""The data preprocessor that mixes: views first where none came, then normalisation, then mixtures, on the device."""
 
 from __future__ import annotations
 
 from typing import Any
 
+import torch
 from mmpretrain.models import SelfSupDataPreprocessor
+from torch import Tensor
 
+from mixssl.augmentation import Views
 from mixssl.mixing import Mixer, StepRandom
 from mixssl.registry import MIXERS, MODELS
+from mixssl.utils.errors import ConfigError
 
 __all__ = ["InstanceMixDataPreprocessor"]
 
 
 @MODELS.register_module()
 class InstanceMixDataPreprocessor(SelfSupDataPreprocessor):
-    """mmpretrain's self-supervised preprocessor, and in training a mixer over the normalised views.
+    """mmpretrain's self-supervised preprocessor, which in training makes views, if asked to, and mixes them.
 
-    Without a mixer it is its parent, state keys included. With one, the data dict gains ``mixtures``, a list of
-    :class:`~mixssl.structures.MixedView`.
+    Without views and mixer it is its parent, state keys included. With a mixer, the data dict gains ``mixtures``, a
+    list of :class:`~mixssl.structures.MixedView`, of normalised views.
+
+    With views, a batch holds plain images in place of views made by data workers. They are augmented in floating
+    point, hence not rounded to 256 levels in between, and ``data_samples`` stay where they are: moving labels that
+    nobody reads, one by one, would stall the device.
 
     Args:
         mixer: Config of a mixer, or the mixer; None for no mixture.
-        seed: Of the mixture's draws, in [0, 2^63); None takes the run's seed. Seed and step are saved with the model.
-        **kwargs: Of the parent: mean, std, to_rgb, non_blocking, ...
+        seed: Of all draws, in [0, 2^63); None takes the run's seed. Seed and step are saved with the model.
+        views: Arguments of :class:`~mixssl.augmentation.Views`; None if the pipeline makes the views.
+        to_rgb: The images come as BGR, as mmpretrain's data sets and ours give them.
+        bgr_to_rgb: The same.
+        rgb_to_bgr: The images come as RGB and the network wants BGR.
+        **kwargs: Of the parent: mean, std, non_blocking, ...
+
+    Raises:
+        ConfigError: Views without a word on the order of the channels: their grays and hues would be wrong.
     """
 
     def __init__(
-        self, mixer: dict | Mixer | None = None, seed: int | None = None, **kwargs: Any
+        self,
+        mixer: dict | Mixer | None = None,
+        seed: int | None = None,
+        views: dict | None = None,
+        to_rgb: bool = False,
+        bgr_to_rgb: bool = False,
+        rgb_to_bgr: bool = False,
+        **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
+        super().__init__(to_rgb=to_rgb, bgr_to_rgb=bgr_to_rgb, rgb_to_bgr=rgb_to_bgr, **kwargs)
         self.mixer: Mixer | None = MIXERS.build(mixer) if isinstance(mixer, dict) else mixer
         if self.mixer is not None:
             self.random = StepRandom(seed)
+        self.views = None if views is None else Views(**({"seed": seed} | views))
+        self._comes_as_rgb = rgb_to_bgr
+        if self.views is not None and not self._channel_conversion:
+            raise ConfigError(
+                "data_preprocessor.views is set, and gray and hue need to know the order of the channels: set "
+                "data_preprocessor.to_rgb=True for images that come as BGR, as mmpretrain's data sets load them"
+            )
 
     def forward(self, data: dict, training: bool = False) -> dict:
-        """Moves, converts, normalises and, in training, mixes a batch.
+        """Moves, converts, normalises and, in training, makes views and mixes.
 
         Args:
-            data: ``inputs``: views, each (N, C, H, W), uint8 or float; ``data_samples``.
-            training: Whether to mix.
+            data: ``inputs``: views, each (N, C, H, W), uint8 or float; with ``views`` set and in training one tensor,
+                (N, 3, H, W), of plain images; ``data_samples``.
+            training: Whether to make views and mix.
 
         Returns:
             ``inputs``, ``data_samples`` and, where mixed, ``mixtures``.
 
         Raises:
-            TypeError: If there is a mixer and ``inputs`` is no list of views.
+            TypeError: If there is a mixer and ``inputs`` is no list of views, or are views to be made and it is one.
             ValueError: If the mixer can't mix this batch.
         """
-        out: dict = super().forward(data, training)
+        out: dict
+        if training and self.views is not None:
+            out = {
+                "inputs": self._make_views(data.get("inputs")),
+                "data_samples": data.get("data_samples"),
+            }
+        else:
+            out = super().forward(data, training)
         if training and self.mixer is not None:
             views = out["inputs"]
             if not isinstance(views, list):
@@ -57,3 +94,22 @@ class InstanceMixDataPreprocessor(SelfSupDataPreprocessor):
                 )
             out["mixtures"] = self.mixer(views, self.random())
         return out
+
+    @torch.no_grad()
+    def _make_views(self, inputs: Any) -> list[Tensor]:
+        """Plain images to normalised views."""
+        if not isinstance(inputs, Tensor) or inputs.ndim != 4 or inputs.shape[1] != 3:
+            found = tuple(inputs.shape) if isinstance(inputs, Tensor) else type(inputs).__name__
+            raise TypeError(
+                f"inputs is {found} and must be plain images, (N, 3, H, W), for the preprocessor to make views of: "
+                "take MultiView out of the pipeline, or data_preprocessor.views out of the config"
+            )
+        assert self.views is not None
+        images = self.cast_data(inputs)
+        views = self.views(images if self._comes_as_rgb else images.flip(1))
+        if self._comes_as_rgb:
+            views = [view.flip(1) for view in views]
+        if self._enable_normalize:
+            for view in views:
+                view.sub_(self.mean).div_(self.std)
+        return views
