@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-__all__ = ["captured", "frozen", "run_until"]
+from mixssl.mixing import mask_blend
+from mixssl.models.necks import adjust_mask
+from mixssl.structures import BLOCK, MixedView
+
+__all__ = ["captured", "frozen", "render_learned", "run_until"]
 
 
 @contextmanager
@@ -99,6 +103,31 @@ def run_until(backbone: nn.Module, layer: str, images: Tensor) -> Tensor:
     raise ValueError(
         f"{type(backbone).__name__} does not run its module {layer!r}: choose another layer"
     )
+
+
+def render_learned(
+    block: Any, maps: Tensor, inputs: Sequence[Tensor], mixture: MixedView
+) -> MixedView:
+    """Has a Mix Block make the mask of a learned mixture, and blends by it.
+
+    Args:
+        block: A :class:`~mixssl.models.necks.MixBlock`.
+        maps: What the guide makes of view ``mixture.source``, without gradient.
+        inputs: Clean views, each (N, C, H, W).
+        mixture: Without pixels.
+
+    Returns:
+        The mixture with pixels and mask: with gradient into the block where the mixture is the block's; else without,
+        and the mask adjusted to λ if the block's ``adjust`` says so.
+    """
+    images, others = inputs[mixture.source], inputs[mixture.partner_view]
+    rows = mixture.index, mixture.partner, mixture.lam
+    with nullcontext() if mixture.learned == BLOCK else torch.no_grad():
+        mask = block(maps, *rows, (images.shape[-2], images.shape[-1]))
+        if mixture.learned != BLOCK and block.adjust:
+            mask = adjust_mask(mask, mixture.lam)
+        mixed = mask_blend(images[mixture.index], others[mixture.partner], mask)
+    return mixture._replace(images=mixed, mask=mask)
 
 
 class _Reached(Exception):  # noqa: N818  (nothing went wrong)
