@@ -34,7 +34,7 @@ class FeatureSet(NamedTuple):
     """Features of a data set, in its order.
 
     Attributes:
-        features: (N, D), float32.
+        features: (N, D), float32 unless asked for in float16.
         labels: (N,), int64; None where the data set has none.
     """
 
@@ -135,6 +135,7 @@ def extract_features(
     feature: str = "backbone",
     tokens: str = "cls",
     storage: str | torch.device = "cpu",
+    dtype: torch.dtype = torch.float32,
 ) -> FeatureSet:
     """Features and labels of every image of a loader, in the order of its data set, the same on every rank.
 
@@ -147,6 +148,8 @@ def extract_features(
         feature: "backbone" (pooled) or "projected" (after the neck, not normalised).
         tokens: For backbones that return all tokens: "cls" or "avg".
         storage: Where the result lies; batches are computed on the model's device.
+        dtype: Of the result, whose memory float16 halves: ImageNet's 1,281,167 images of 2048 numbers take 4.9 GiB
+            instead of 9.8. One process needs that once, several twice.
 
     Raises:
         ValueError: An unknown feature, a model that lacks it, several views per image, a loader that leaves images out
@@ -157,16 +160,22 @@ def extract_features(
     model = unwrap(model)
     positions = check_loader(loader)
     total = len(loader.dataset)  # type: ignore[arg-type]
-    rows, labels = [], []
+    rows: Tensor | None = None
+    labels, done = [], 0
     with undisturbed(model):
         device = next(model.parameters()).device
         for batch in loader:
             data = model.data_preprocessor(batch, False)  # type: ignore[operator]
             with torch.autocast(device.type, enabled=False):
                 vectors = FEATURES[feature](model, _one_view(data["inputs"]), tokens)
-            rows.append(vectors.float().to(storage))
+            if rows is None:
+                shape = (len(positions), vectors.shape[1])
+                rows = torch.empty(shape, dtype=dtype, device=storage)
+            rows[done : done + len(vectors)] = vectors
+            done += len(vectors)
             labels.append(_labels(batch.get("data_samples")))
-        features = _in_order(torch.cat(rows), positions, total)
+        assert rows is not None  # check_loader has seen that there are images
+        features = _in_order(rows, positions, total)
         known = [part for part in labels if part is not None]
         if len(known) < len(labels):
             return FeatureSet(features, None)
@@ -196,6 +205,8 @@ def _labels(samples: Sequence | None) -> Tensor | None:
 
 def _in_order(rows: Tensor, positions: Tensor, total: int) -> Tensor:
     """This rank's rows (n, ...) at its positions (n,), and all ranks' together: (total, ...)."""
+    if get_world_size() == 1 and positions.equal(torch.arange(total)):
+        return rows
     out = rows.new_empty((total, *rows.shape[1:]))
     if get_world_size() == 1:
         out[positions.to(rows.device)] = rows

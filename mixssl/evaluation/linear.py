@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -13,11 +14,13 @@ from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 from torch.optim.lr_scheduler import ExponentialLR
 
-__all__ = ["LinearProbe", "fit_linear_probe", "logistic_regression"]
+__all__ = ["LinearProbe", "choose_lr", "fit_linear_probe", "logistic_regression", "top_k_accuracy"]
 
 PROTOCOL_BATCH = 1000
 PROTOCOL_STEPS = 50
 """Steps per epoch of CIFAR's 50,000 training images at that batch."""
+LR_FALL = 1e4
+"""The protocol's first learning rate over its last."""
 
 
 class LinearProbe(NamedTuple):
@@ -35,10 +38,14 @@ class LinearProbe(NamedTuple):
     mean: Tensor
     std: Tensor
 
+    def scores(self, features: Tensor) -> Tensor:
+        """Logits, (N, classes), of features (N, D), on their device."""
+        scaled = _scale(features, self.mean, self.std)
+        return F.linear(scaled, self.weight, self.bias).to(features.device)
+
     def predict(self, features: Tensor) -> Tensor:
         """Classes, (N,), int64, of features (N, D), on their device."""
-        scores = F.linear(_scale(features, self.mean, self.std), self.weight, self.bias)
-        return scores.argmax(1).to(features.device)
+        return self.scores(features).argmax(1)
 
 
 def fit_linear_probe(
@@ -99,6 +106,65 @@ def fit_linear_probe(
                 optimizer.step()
             scheduler.step()
     return LinearProbe(weight.detach(), bias.detach(), mean, std)
+
+
+def choose_lr(
+    features: Tensor,
+    labels: Tensor | None,
+    lrs: Sequence[float],
+    held_out: float = 0.1,
+    seed: int = 0,
+    **settings: Any,
+) -> tuple[float, dict[float, float]]:
+    """Tries learning rates on a part of the training features and judges them on the rest, never on the test set.
+
+    Each falls by the same factor as the protocol's, 1e4.
+
+    Args:
+        features: (N, D), float, N >= 2.
+        labels: (N,), int64, >= 0.
+        lrs: First learning rates to try, each > 0.
+        held_out: Share of the features to judge on, in (0, 1).
+        seed: Of the draw of that share, and of each probe.
+        **settings: Of ``fit_linear_probe``, but for ``lr`` and ``lr_end``.
+
+    Returns:
+        The best (of equals the first), and the accuracy of each in percent.
+
+    Raises:
+        ValueError: No learning rates, a share out of range, or what ``fit_linear_probe`` raises.
+    """
+    labels = _check(features, labels)
+    rest = round(len(features) * held_out)
+    if not lrs or not 0 < rest < len(features):
+        raise ValueError(
+            f"linear probe: {len(lrs)} learning rates to try, {held_out} of {len(features)} features held out; at "
+            "least one rate is needed, and at least one feature on either side."
+        )
+    order = torch.randperm(len(features), generator=torch.Generator().manual_seed(seed))
+    order = order.to(features.device)
+    judged, learned = order[:rest], order[rest:]
+    labels = labels.to(features.device)
+    found = {}
+    for lr in lrs:
+        probe = fit_linear_probe(
+            features[learned], labels[learned], lr=lr, lr_end=lr / LR_FALL, seed=seed, **settings
+        )
+        found[lr] = top_k_accuracy(probe.scores(features[judged]), labels[judged])
+    return max(found, key=lambda lr: found[lr]), found
+
+
+def top_k_accuracy(scores: Tensor, labels: Tensor, k: int = 1) -> float:
+    """Share of images whose class is among the k with the highest scores, in percent.
+
+    Args:
+        scores: (N, classes), float.
+        labels: (N,), int64; a class that the scores don't have counts as missed.
+        k: At least 1; more than there are classes counts as all.
+    """
+    found = scores.topk(min(k, scores.shape[1]), dim=1).indices
+    right = (found == labels.to(found.device)[:, None]).any(1)
+    return 100.0 * right.double().mean().item()
 
 
 def logistic_regression(

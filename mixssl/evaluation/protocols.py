@@ -1,16 +1,108 @@
-"""From a model and its loaders to one figure."""
+"""From a model and its loaders to figures."""
 
 from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import torch
 from mmengine.dist import all_reduce, get_rank, get_world_size
 from torch import nn
 from torch.utils.data import DataLoader
 
-from mixssl.evaluation.features import extract_features, unwrap
-from mixssl.evaluation.knn import weighted_knn
+from mixssl.evaluation.features import FeatureSet, extract_features, unwrap
+from mixssl.evaluation.knn import accuracy, majority_knn, weighted_knn
+from mixssl.evaluation.linear import fit_linear_probe
 
-__all__ = ["knn_accuracy"]
+__all__ = ["PROTOCOLS", "Protocol", "evaluate", "knn_accuracy", "require_labels"]
+
+
+class Protocol(NamedTuple):
+    """A way to judge features that needs no training of the backbone.
+
+    Attributes:
+        title: What it is, in words for a table.
+        feature: As in ``extract_features``.
+        accuracy: From the features to learn from, those to classify, and a device to percent.
+    """
+
+    title: str
+    feature: str
+    accuracy: Callable[[FeatureSet, FeatureSet, torch.device], float]
+
+
+def require_labels(queries: FeatureSet) -> torch.Tensor:
+    """The labels of the images to classify.
+
+    Raises:
+        ValueError: There are none.
+    """
+    if queries.labels is None:
+        raise ValueError(
+            "the queries have no labels; use a data set whose samples carry one gt_label each."
+        )
+    return queries.labels
+
+
+def _weighted(bank: FeatureSet, queries: FeatureSet, device: torch.device) -> float:
+    labels = require_labels(queries)
+    return accuracy(weighted_knn(queries.features, *bank, device=device), labels)
+
+
+def _majority(bank: FeatureSet, queries: FeatureSet, device: torch.device) -> float:
+    labels = require_labels(queries)
+    return accuracy(majority_knn(queries.features, *bank, device=device), labels)
+
+
+def _linear(bank: FeatureSet, queries: FeatureSet, device: torch.device) -> float:
+    labels = require_labels(queries)
+    probe = fit_linear_probe(bank.features.to(device), bank.labels)
+    return accuracy(probe.predict(queries.features), labels)
+
+
+PROTOCOLS: dict[str, Protocol] = {
+    "knn200": Protocol("weighted 200-NN, τ 0.1, backbone", "backbone", _weighted),
+    "knn200_projected": Protocol("weighted 200-NN, τ 0.1, projected", "projected", _weighted),
+    "knn5": Protocol("5-NN, Euclidean, backbone", "backbone", _majority),
+    "linear": Protocol("linear probe on cached features", "backbone", _linear),
+}
+"""Those with the papers' settings, by name; tools/evaluate/ has them with others."""
+
+
+def evaluate(
+    model: nn.Module,
+    bank: DataLoader,
+    query: DataLoader,
+    protocols: Sequence[str],
+    tokens: str = "cls",
+) -> dict[str, float]:
+    """Accuracy of a model in percent by several protocols; each kind of features is extracted once.
+
+    Args:
+        model: An mmpretrain model, also in its distributed wrapper; left as it was.
+        bank: Gives the images to learn from, one plain labelled view per image.
+        query: Gives the images to classify, likewise.
+        protocols: Names in ``PROTOCOLS``.
+        tokens: As in ``extract_features``.
+
+    Returns:
+        Name to percent, in the order of the names.
+
+    Raises:
+        ValueError: An unknown name, or what the protocols raise.
+    """
+    unknown = [name for name in protocols if name not in PROTOCOLS]
+    if unknown or not protocols:
+        what = f"there is no protocol {unknown[0]!r}" if unknown else "no protocol was named"
+        raise ValueError(f"{what}; choose from {', '.join(PROTOCOLS)}.")
+    device = next(unwrap(model).parameters()).device
+    found: dict[str, float] = {}
+    for feature in dict.fromkeys(PROTOCOLS[name].feature for name in protocols):
+        sets = [extract_features(model, loader, feature, tokens) for loader in (bank, query)]
+        for name in protocols:
+            if PROTOCOLS[name].feature == feature:
+                found[name] = PROTOCOLS[name].accuracy(sets[0], sets[1], device)
+    return {name: found[name] for name in protocols}
 
 
 def knn_accuracy(
@@ -45,10 +137,7 @@ def knn_accuracy(
     """
     known = extract_features(model, bank, feature, tokens)
     asked = extract_features(model, query, feature, tokens)
-    if asked.labels is None:
-        raise ValueError(
-            "k-NN: the queries have no labels; use a data set whose samples carry one gt_label each."
-        )
+    labels = require_labels(asked)
     share = slice(get_rank(), None, get_world_size())
     right = torch.zeros((), dtype=torch.int64)
     # With fewer queries than ranks a share is empty.
@@ -63,6 +152,6 @@ def knn_accuracy(
             bank_chunk,
             device=next(unwrap(model).parameters()).device,
         )
-        right = (predictions == asked.labels[share]).sum()
+        right = (predictions == labels[share]).sum()
     all_reduce(right)
-    return 100.0 * right.item() / len(asked.labels)
+    return 100.0 * right.item() / len(labels)

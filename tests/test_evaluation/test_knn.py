@@ -11,6 +11,7 @@ import torch
 from sklearn.neighbors import KNeighborsClassifier
 from torch import Tensor
 
+from mixssl.datasets import Digits
 from mixssl.evaluation import accuracy, majority_knn, weighted_knn
 
 
@@ -98,6 +99,54 @@ def test_majority_equals_a_plain_count(clouds: tuple[Tensor, Tensor, Tensor]) ->
     assert majority_knn(queries, bank, labels, 5).tolist() == expected
 
 
+@pytest.mark.parametrize("k", [1, 5, 30])
+def test_majority_equals_scikit_learn(clouds: tuple[Tensor, Tensor, Tensor], k: int) -> None:
+    queries, bank, labels = clouds
+    reference = KNeighborsClassifier(k, algorithm="brute").fit(bank, labels)
+    expected = reference.predict(queries).tolist()
+    assert majority_knn(queries, bank, labels, k).tolist() == expected
+    parts = majority_knn(queries, bank, labels, k, query_chunk=11, bank_chunk=7)
+    assert parts.tolist() == expected
+
+
+def test_both_equal_scikit_learn_on_digits() -> None:
+    (x, y), (queries, _) = (digits("train"), digits("test"))
+    plain = KNeighborsClassifier(5, algorithm="brute").fit(x, y)
+    assert majority_knn(queries, x, y).tolist() == plain.predict(queries).tolist()
+
+    def weigh(distance: np.ndarray) -> np.ndarray:
+        return np.exp((1 - distance.astype(np.float64)) / 0.1)
+
+    voting = KNeighborsClassifier(200, weights=weigh, metric="cosine", algorithm="brute").fit(x, y)
+    assert weighted_knn(queries, x, y).tolist() == voting.predict(queries).tolist()
+
+
+def digits(split: str) -> tuple[Tensor, Tensor]:
+    """Raw pixels, (N, 64), and labels."""
+    dataset = Digits(split, size=8)
+    images = np.stack([dataset.get_data_info(i)["img"][..., 0] for i in range(len(dataset))])
+    return torch.from_numpy(images).flatten(1).float(), torch.from_numpy(dataset.get_gt_labels())
+
+
+def test_distances_are_exact_where_float32_is_not() -> None:
+    # Far from the origin |b|² - 2qb loses every digit that tells these apart.
+    bank = torch.tensor([[1e4, 1e4]]) + torch.tensor([[0.03, 0.0], [0.0, 0.01], [0.02, 0.0]])
+    far = torch.tensor([[-1e4, -1e4]]).expand(40, 2)
+    labels = torch.tensor([0, 1, 2] + [3] * 40)
+    query = torch.tensor([[1e4, 1e4]])
+    assert majority_knn(query, torch.cat([bank, far]), labels, 1).tolist() == [1]
+
+
+def test_a_bank_in_float16_gives_what_its_numbers_say(
+    clouds: tuple[Tensor, Tensor, Tensor],
+) -> None:
+    queries, bank, labels = clouds
+    half = bank.half()
+    for vote in (weighted_knn, majority_knn):
+        expected = vote(queries, half.float(), labels, k=20)
+        assert vote(queries, half, labels, k=20, bank_chunk=33).equal(expected)
+
+
 def test_accuracy_is_in_percent() -> None:
     assert accuracy(torch.tensor([1, 2, 3, 4]), torch.tensor([1, 2, 3, 0])) == 75.0
     with pytest.raises(ValueError, match="at least one"):
@@ -127,6 +176,8 @@ def test_bad_input_is_named(changes: dict[str, Any], named: str) -> None:
         "labels": torch.tensor([0, 1, 1, 0]),
         "k": 2,
     }
-    with pytest.raises(ValueError, match=named) as error:
-        weighted_knn(**{**fine, **changes})
-    assert "\n" not in str(error.value)
+    votes = (weighted_knn,) if "temperature" in changes else (weighted_knn, majority_knn)
+    for vote in votes:
+        with pytest.raises(ValueError, match=named) as error:
+            vote(**{**fine, **changes})
+        assert "\n" not in str(error.value)

@@ -11,7 +11,13 @@ from sklearn.linear_model import LogisticRegression
 from torch import Tensor
 
 from mixssl.datasets import Digits
-from mixssl.evaluation import accuracy, fit_linear_probe, logistic_regression
+from mixssl.evaluation import (
+    accuracy,
+    choose_lr,
+    fit_linear_probe,
+    logistic_regression,
+    top_k_accuracy,
+)
 
 
 @pytest.fixture(scope="module")
@@ -101,6 +107,41 @@ def test_standardising_frees_from_scale_and_constant_dimensions() -> None:
     probes = [fit_linear_probe(part, y, epochs=40, standardize=True) for part in (x, scaled)]
     assert probes[0].predict(x).equal(probes[1].predict(scaled))
     assert all(bool(probe.weight.isfinite().all()) for probe in probes)
+
+
+def test_the_learning_rate_is_chosen_without_the_test_set() -> None:
+    g = torch.Generator().manual_seed(0)
+    x = torch.randn(200, 6, generator=g)
+    y = (x @ torch.randn(6, 3, generator=g)).argmax(1)
+    best, found = choose_lr(x, y, [10.0, 0.05, 0.01], epochs=5)
+    assert list(found) == [10.0, 0.05, 0.01] and len(set(found.values())) > 1
+    assert found[best] == max(found.values())
+    # By hand: a tenth, drawn from the seed, is judged by a probe of the rest.
+    order = torch.randperm(200, generator=torch.Generator().manual_seed(0))
+    judged, rest = order[:20], order[20:]
+    probe = fit_linear_probe(x[rest], y[rest], epochs=5, lr=0.05, lr_end=0.05e-4)
+    assert found[0.05] == pytest.approx(accuracy(probe.predict(x[judged]), y[judged]))
+
+
+def test_top_k_by_hand() -> None:
+    scores = torch.tensor([[0.1, 0.9, 0.5], [3.0, 2.0, 1.0]])
+    labels = torch.tensor([2, 2])
+    assert [top_k_accuracy(scores, labels, k) for k in (1, 2, 3, 5)] == [0.0, 50.0, 100.0, 100.0]
+    assert top_k_accuracy(scores, torch.tensor([1, 7])) == 50.0
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"lrs": []}, "0 learning rates"),
+        ({"held_out": 0.0}, "0.0 of 4"),
+        ({"held_out": 1.0}, "1.0 of 4"),
+    ],
+)
+def test_a_sweep_that_can_not_work_is_named(changes: dict[str, Any], named: str) -> None:
+    settings = {"features": torch.ones(4, 3), "labels": torch.arange(4), "lrs": [0.1], **changes}
+    with pytest.raises(ValueError, match=named):
+        choose_lr(**settings)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,212 @@
+"""What the tools that look at a pre-trained model share: arguments, the model with its weights, loaders, results."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from mmengine.config import Config, DictAction
+from mmengine.registry import init_default_scope
+from mmengine.runner import Runner
+from torch import nn
+from torch.utils.data import DataLoader
+
+from mixssl.engine.launch import load_config, set_data_root
+from mixssl.evaluation import FeatureSet, extract_features, kept_random_state, load_parts
+from mixssl.evaluation.features import FEATURES, check_loader
+from mixssl.registry import MODELS
+from mixssl.utils.config_checks import check_config, forbid_silent_download
+from mixssl.utils.errors import ConfigError
+
+__all__ = [
+    "UNTRAINED",
+    "Prepared",
+    "add_data_arguments",
+    "add_model_arguments",
+    "in_one_line",
+    "prepare",
+    "prepare_loaders",
+    "prepare_model",
+    "read_config",
+    "write_json",
+]
+
+UNTRAINED = "untrained"
+"""Given in place of a checkpoint: the weights that the config starts from."""
+LOADERS = ("knn_bank", "knn_query")
+"""Keys of a config under which the images to learn from and those to classify are."""
+
+
+class Prepared(NamedTuple):
+    """A pre-trained model and the images to judge it with.
+
+    Attributes:
+        model: On its device, in evaluation mode.
+        bank: Images to learn from.
+        query: Images to classify.
+        notes: What was loaded, one line each.
+    """
+
+    model: nn.Module
+    bank: DataLoader
+    query: DataLoader
+    notes: list[str]
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model lies."""
+        return next(self.model.parameters()).device
+
+    def features(self, feature: str, tokens: str, half: bool) -> tuple[FeatureSet, FeatureSet]:
+        """Features of bank and query, on the CPU; in float16 if ``half``."""
+        dtype = torch.float16 if half else torch.float32
+        first, second = (
+            extract_features(self.model, loader, feature, tokens, dtype=dtype)
+            for loader in (self.bank, self.query)
+        )
+        return first, second
+
+
+def add_model_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds config, checkpoint and what belongs to the model."""
+    parser.add_argument("config", help="config that the model was trained with")
+    parser.add_argument(
+        "checkpoint", help=f"its checkpoint, or {UNTRAINED!r} for the weights it starts from"
+    )
+    parser.add_argument("--device", help="default: cuda where there is one, else cpu")
+    add_data_arguments(parser)
+
+
+def add_data_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds what belongs to the images, and where the result goes."""
+    parser.add_argument(
+        "--data",
+        metavar="CONFIG",
+        help="take knn_bank and knn_query from this config: the features of other images, by the same model",
+    )
+    parser.add_argument("--data-root", metavar="DIR", help="folder of the images")
+    parser.add_argument(
+        "--tokens", choices=["cls", "avg"], default="cls", help="for backbones that give tokens"
+    )
+    parser.add_argument("--out", metavar="JSON", help="file for the result")
+    parser.add_argument(
+        "--cfg-options", nargs="+", action=DictAction, metavar="KEY=VALUE", help="change the config"
+    )
+
+
+def read_config(args: argparse.Namespace, path: str | None = None) -> Config:
+    """Reads a config, by default ``args.config``, and merges ``--cfg-options`` into it."""
+    settings = argparse.Namespace(
+        config=path or args.config, launcher="none", local_rank=0, work_dir=None
+    )
+    cfg = load_config(settings)
+    if args.cfg_options is not None:
+        cfg.merge_from_dict(args.cfg_options)
+    return cfg
+
+
+def prepare(args: argparse.Namespace, feature: str = "backbone") -> Prepared:
+    """Builds model and loaders, and loads the parts of the model that a feature needs, whole.
+
+    Raises:
+        ConfigError: A config without loaders, data that are missing or in unknown order, or a checkpoint of something
+            else.
+    """
+    if feature not in FEATURES:
+        known = " or ".join(map(repr, FEATURES))
+        raise ConfigError(f"feature is {feature!r}; choose {known}")
+    cfg = read_config(args)
+    data = read_config(args, args.data) if args.data is not None else cfg
+    bank, query = prepare_loaders(data, args.data_root)
+    parts = ("backbone", "neck") if feature == "projected" else ("backbone",)
+    model, notes = prepare_model(cfg, args.checkpoint, parts, args.device)
+    return Prepared(model, bank, query, notes)
+
+
+def prepare_model(
+    cfg: Config, checkpoint: str, parts: tuple[str, ...], device: str | None = None
+) -> tuple[nn.Module, list[str]]:
+    """Builds a config's model and loads parts of it from a checkpoint, whole or not at all.
+
+    Args:
+        cfg: A training config; not modified.
+        checkpoint: Path, or ``UNTRAINED`` for the weights that the config starts from, drawn with seed 0.
+        parts: "backbone", "neck" or both.
+        device: Where the model shall lie; None for the GPU where there is one.
+
+    Returns:
+        The model in evaluation mode, and what was loaded, one line each.
+    """
+    init_default_scope(cfg.get("default_scope", "mmpretrain"))
+    settings = dict(cfg.model)
+    if cfg.get("data_preprocessor") is not None:
+        settings.setdefault("data_preprocessor", cfg.data_preprocessor)
+    with kept_random_state(), in_one_line("model: "):
+        torch.manual_seed(0)
+        model = MODELS.build(settings)
+        if checkpoint == UNTRAINED:
+            model.init_weights()
+    notes = [f"{UNTRAINED}: the weights that the config starts from"]
+    if checkpoint != UNTRAINED:
+        notes = load_parts(model, checkpoint, parts)
+    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    return model.to(device).eval(), notes
+
+
+def prepare_loaders(cfg: Config, data_root: str | None = None) -> tuple[DataLoader, DataLoader]:
+    """Builds a config's ``knn_bank`` and ``knn_query``.
+
+    Raises:
+        ConfigError: There are none, or they can't work.
+    """
+    init_default_scope(cfg.get("default_scope", "mmpretrain"))
+    missing = [name for name in LOADERS if cfg.get(name) is None]
+    if missing:
+        raise ConfigError(
+            f"{cfg.filename} has no {' and no '.join(missing)}, so there are no images to judge with: name a config "
+            "that has them with --data, for instance configs/_base_/datasets/cifar10.py"
+        )
+    # The checks know the loaders of a run.
+    stand_in = Config(
+        {
+            "val_dataloader": cfg[LOADERS[0]].to_dict(),
+            "test_dataloader": cfg[LOADERS[1]].to_dict(),
+            "default_scope": cfg.get("default_scope", "mmpretrain"),
+        }
+    )
+    if data_root is not None:
+        set_data_root(stand_in, data_root)
+    forbid_silent_download(stand_in)
+    check_config(stand_in)
+    built = []
+    for name, key in zip(LOADERS, ("val_dataloader", "test_dataloader"), strict=True):
+        with in_one_line(f"{name}: "):
+            loader = Runner.build_dataloader(stand_in[key], seed=0)
+            check_loader(loader)
+        built.append(loader)
+    return built[0], built[1]
+
+
+@contextmanager
+def in_one_line(before: str = "") -> Iterator[None]:
+    """Turns what data sets, models and protocols raise over their input into a ConfigError of one line."""
+    try:
+        yield
+    except ConfigError:
+        raise
+    except (ValueError, RuntimeError, OSError, AssertionError, KeyError, TypeError) as error:
+        said = " ".join(str(error).split()) or type(error).__name__
+        raise ConfigError(f"{before}{said}") from error
+
+
+def write_json(result: dict[str, Any], path: str | Path) -> Path:
+    """Writes a result where it was asked for, its folder made where needed."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(result, indent=2, ensure_ascii=False) + "\n")
+    return path

@@ -1,0 +1,124 @@
+#!/usr/bin/env python
+"""Judges a pre-trained model by a linear classifier: python tools/evaluate/linear.py CONFIG CHECKPOINT."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from mixssl.engine.evaluation import add_model_arguments, in_one_line, prepare, write_json
+from mixssl.engine.launch import run_tool
+from mixssl.evaluation import (
+    FeatureSet,
+    accuracy,
+    choose_lr,
+    fit_linear_probe,
+    logistic_regression,
+    top_k_accuracy,
+)
+from mixssl.evaluation.protocols import require_labels
+from mixssl.utils.errors import ConfigError
+
+
+def parse_args() -> argparse.Namespace:
+    """Model and data, and the settings of the classifier."""
+    parser = argparse.ArgumentParser(
+        description="Accuracy of a linear classifier trained on features that are extracted once, without augmentation."
+    )
+    add_model_arguments(parser)
+    parser.add_argument("--epochs", type=int, default=500, help="default 500")
+    parser.add_argument("--lr", type=float, default=1e-2, help="first learning rate, default 1e-2")
+    parser.add_argument("--lr-end", type=float, help="last one; default: the first / 1e4")
+    parser.add_argument("--weight-decay", type=float, default=5e-6, help="default 5e-6")
+    parser.add_argument(
+        "--batch-size", type=int, help="default: 50 steps an epoch, at most 1000 images in each"
+    )
+    parser.add_argument(
+        "--sweep",
+        type=float,
+        nargs="+",
+        metavar="LR",
+        help="try these learning rates on a tenth of the training images first, and take the best",
+    )
+    parser.add_argument(
+        "--standardize", action="store_true", help="scale features to mean 0 and spread 1"
+    )
+    parser.add_argument(
+        "--logistic",
+        action="store_true",
+        help="scikit-learn's logistic regression on standardised features instead (small sets)",
+    )
+    parser.add_argument("--seed", type=int, default=0, help="order of the batches, default 0")
+    return parser.parse_args()
+
+
+def train_and_test(
+    args: argparse.Namespace, bank: FeatureSet, queries: FeatureSet, device: Any
+) -> dict[str, Any]:
+    """Fits the classifier, after a sweep if there is one, and returns the figures."""
+    labels = require_labels(queries)
+    if args.logistic:
+        classes = logistic_regression(*bank, queries.features)
+        return {"protocol": "logistic regression", "top1": accuracy(classes, labels)}
+    settings = {
+        "epochs": args.epochs,
+        "batch_size": args.batch_size,
+        "weight_decay": args.weight_decay,
+        "standardize": args.standardize,
+        "seed": args.seed,
+    }
+    features, lr, tried = bank.features.to(device), args.lr, None
+    if args.sweep:
+        lr, tried = choose_lr(features, bank.labels, args.sweep, **settings)
+        for value, percent in tried.items():
+            print(f"lr {value:g}: {percent:.2f} % of the images held out")
+    lr_end = lr / 1e4 if args.lr_end is None else args.lr_end
+    probe = fit_linear_probe(features, bank.labels, lr=lr, lr_end=lr_end, **settings)
+    scores = probe.scores(queries.features)
+    return {
+        "protocol": f"linear probe on cached features, Adam, {args.epochs} epochs, lr {lr:g} to {lr_end:g}",
+        "top1": top_k_accuracy(scores, labels),
+        "top5": top_k_accuracy(scores, labels, 5) if scores.shape[1] > 5 else None,
+        "sweep": tried,
+        **settings,
+    }
+
+
+def main() -> None:
+    """Extracts, trains, and says what came out."""
+    args = parse_args()
+    if args.logistic and args.sweep:
+        raise ConfigError("--logistic has no learning rate to --sweep: leave one of the two out")
+    run = prepare(args)
+    print(*run.notes, sep="\n")
+    start = time.perf_counter()
+    with in_one_line():
+        bank, queries = run.features("backbone", args.tokens, half=False)
+        extracted = time.perf_counter() - start
+        found = train_and_test(args, bank, queries, run.device)
+    seconds = time.perf_counter() - start
+    result = {
+        **found,
+        "bank": len(bank.features),
+        "queries": len(queries.features),
+        "dimensions": bank.features.shape[1],
+        "config": args.config,
+        "checkpoint": args.checkpoint,
+        "data": args.data or args.config,
+        "seconds": round(seconds, 2),
+        "seconds_extracting": round(extracted, 2),
+    }
+    top5 = f", {result['top5']:.2f} % among the first 5" if result.get("top5") else ""
+    print(
+        f"{result['protocol']}: {result['top1']:.2f} % of {result['queries']} images right{top5}, "
+        f"in {seconds:.1f} s ({extracted:.1f} s of them for the features)"
+    )
+    name = "logistic.json" if args.logistic else "linear.json"
+    print(write_json(result, args.out or Path("work_dirs", Path(args.config).stem, name)))
+
+
+if __name__ == "__main__":
+    sys.exit(run_tool(main, "linear.py"))
