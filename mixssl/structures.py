@@ -1,4 +1,4 @@
-"""The records that connect mixers, methods and mix heads: MixedView, Key, Term, Pair, SoftTerm.
+"""The records that connect mixers, methods and mix heads: MixedView, Key, Term, Pair, SoftTerm, TwoWayTerm.
 
 Views are numbered through a training step: the clean views come first (0, 1, ...), then the mixtures in the order the
 mixer returned them. With two clean views the first mixture is view 2.
@@ -12,7 +12,20 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-__all__ = ["GLOBAL", "IMAGE", "LOCAL", "Key", "MixedView", "Pair", "SoftTerm", "Term"]
+__all__ = [
+    "BLOCK",
+    "ENCODER",
+    "GLOBAL",
+    "IMAGE",
+    "LOCAL",
+    "AnyTerm",
+    "Key",
+    "MixedView",
+    "Pair",
+    "SoftTerm",
+    "Term",
+    "TwoWayTerm",
+]
 
 IMAGE = "image"
 """Region of an embedding that describes the whole image."""
@@ -20,6 +33,10 @@ LOCAL = "local"
 """Region of an embedding pooled inside a mixture's box."""
 GLOBAL = "global"
 """Region of an embedding pooled outside a mixture's box."""
+ENCODER = "encoder"
+"""A learned mixture that the encoder learns from, by masks without gradient."""
+BLOCK = "block"
+"""A learned mixture that the network which makes the masks learns from, through a frozen encoder."""
 
 
 class MixedView(NamedTuple):
@@ -53,6 +70,7 @@ class MixedView(NamedTuple):
     mask: Tensor | None = None
     boxes: Tensor | None = None
     layer: str | None = None
+    learned: str | None = None
 
 
 class Key(NamedTuple):
@@ -122,5 +140,33 @@ class SoftTerm(NamedTuple):
     positives: Tensor
     shares: Tensor
     temperature: float | None = None
-    weight: float = 1.0
+    weight: Tensor | float = 1.0
     name: str = "loss_mix"
+
+
+class TwoWayTerm(NamedTuple):
+    """One comparison of a mixture with its two images alone: which of them is it more like?
+
+    Attributes:
+        online: Embedding of the mixture, M rows.
+        target: Embedding whose rows are the images, N rows.
+        index: Own image of each row, (M,), int64, in [0, N).
+        partner: Image mixed into each, (M,), int64, in [0, N).
+        lam: How much of the own image each row shows, (M,), in [0, 1].
+        temperature: Of the softmax, > 0; None for the method's own.
+        weight: Weight of the comparison.
+        name: Key in the loss dict; as in :class:`Term`.
+    """
+
+    online: Key
+    target: Key
+    index: Tensor  # type: ignore[assignment]  # takes the name of the method that every tuple has
+    partner: Tensor
+    lam: Tensor
+    temperature: float | None = None
+    weight: Tensor | float = 1.0
+    name: str = "loss_mix"
+
+
+AnyTerm = Term | SoftTerm | TwoWayTerm
+"""What the loss of a step is a list of."""

@@ -1,5 +1,6 @@
 """Pixels: two images become one."""
 
+from mixssl.mixing.amix import AMix
 from mixssl.mixing.base import Mixer
 from mixssl.mixing.imix import ICutMix, IMix
 from mixssl.mixing.local_global import InterCutMix, IntraCutMix, region_boxes, view_mixture
@@ -29,6 +30,7 @@ from mixssl.mixing.sampling import (
 from mixssl.mixing.unmix import UnMix, global_mixture, region_mixture
 
 __all__ = [
+    "AMix",
     "CutMix",
     "FMix",
     "ICutMix",

@@ -23,11 +23,13 @@ class Mixer(ABC):
         one_lam: Whether all rows of a batch share one λ, which losses that don't decompose over samples need.
         layers: Modules of the backbone whose outputs it may have mixed, by their dotted names; empty for mixers of
             pixels.
+        learned: Whether a network of the model makes the masks.
     """
 
     layout: ClassVar[str] = "rows"
     one_lam: bool = True
     layers: tuple[str, ...] = ()
+    learned: ClassVar[bool] = False
 
     @abstractmethod
     def __call__(self, views: Sequence[Tensor], generator: torch.Generator) -> list[MixedView]:

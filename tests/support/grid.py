@@ -49,6 +49,9 @@ def load_tool() -> ModuleType:
 
 def config(method: str, mixer: dict | None, head: dict | None, model: dict) -> dict:
     """Config of a method with a recipe, small enough for a test."""
+    if "mix_block" in model:
+        small = model["mix_block"] | {"layer": "layer1", "in_channels": WIDTH * 4}
+        model = model | {"mix_block": small}
     needs_regions = head is not None and "LocalGlobal" in head["type"]
     return CONFIGS[method](
         f"mixssl.{method}",

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from mixssl.mixing import global_mixture, region_mixture
-from mixssl.models.methods.momentum import check_cosine_momentum
+from mixssl.models.methods.cosine import check_cosine_momentum
 from mixssl.structures import Key, MixedView
 
 UNMIX = {"type": "mixssl.UnMix"}

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import importlib.util
+from collections import Counter
 from pathlib import Path
 
 import pytest
 import torch
+from support.amix import amix
 from support.tiny import build, moco, views
 
 TOOL = Path(__file__).parents[2] / "tools/benchmarks/step_cost.py"
@@ -48,3 +50,25 @@ def test_needed_passes_are_those_made(
     terms = [*model.clean_terms(2), *model.mixture_terms(data["mixtures"], 2)]
     rows = dict.fromkeys(range(2 + len(data["mixtures"])), 1)
     assert sum(made) == _tool().needed_units(terms, rows, model.targets_are_online) == expected
+
+
+def test_a_mix_block_costs_a_pass_for_its_maps_and_two_for_its_mixture() -> None:
+    """Ten units against four on MoCo; its maps cost less than counted, since the guide stops at their layer."""
+    model = build(amix(moco))
+    data = model.data_preprocessor({"inputs": views(), "data_samples": None}, True)
+    terms = [*model.clean_terms(2), *model.mixture_terms(data["mixtures"], 2)]
+    found = _tool().needed_units(terms, dict.fromkeys(range(4), 1), False, data["mixtures"])
+    passes: Counter[str] = Counter()
+    for name, encoder in (("online", model.backbone), ("guide", model.encoder_k.module[0])):
+        for layer in ("layer1", "layer4"):
+            encoder.get_submodule(layer).register_forward_hook(
+                lambda *_, key=f"{name} {layer}": passes.update([key])
+            )
+    model(**data, mode="loss")
+    assert found == 10
+    assert passes == {
+        "online layer1": 2,
+        "online layer4": 2,
+        "guide layer1": 3,
+        "guide layer4": 2,
+    }

@@ -2,7 +2,9 @@
 
 Both models live in one process and take steps in turns, so that whatever else the machine does hits both. Images are
 random: no data set is needed and no loading is measured. The limit is computed from what the step's terms name: an
-online embedding costs a forward and a backward pass (3 units an image), a target a forward pass (1 unit).
+online embedding costs a forward and a backward pass (3 units an image), a target a forward pass (1 unit). A mixture
+that teaches a Mix Block goes through a frozen encoder, forward and back to its pixels (2 units), and the maps that its
+mask is made from cost a forward pass, where no target is made of the view anyway.
 
     python tools/benchmarks/step_cost.py configs/unmix/moco_r18_cifar10.py --batch-size 64
 """
@@ -14,7 +16,7 @@ import json
 import platform
 import statistics
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +32,7 @@ from torch import nn
 
 import mixssl
 from mixssl.models.methods.terms import View, mixture_views, scaled
-from mixssl.structures import SoftTerm, Term
+from mixssl.structures import BLOCK, AnyTerm, MixedView
 
 FORWARD, BACKWARD = 1, 2
 
@@ -80,7 +82,10 @@ class Step:
             *mixture_views(mixtures, self.images),
         ]
         pixels = {view.number: view.images[:, 0].numel() for view in views}
-        return needed_units(terms, pixels, self.model.targets_are_online) / pixels[0]
+        for number, mixture in enumerate(mixtures, clean):
+            pixels.setdefault(number, pixels[mixture.source])
+        units = needed_units(terms, pixels, self.model.targets_are_online, mixtures)
+        return units / pixels[0]
 
     def _wait(self) -> None:
         if self.device.type == "cuda":
@@ -96,21 +101,29 @@ class _Bare:
 
 
 def needed_units(
-    terms: list[Term | SoftTerm], sizes: dict[int, int], targets_are_online: bool
+    terms: Sequence[AnyTerm],
+    sizes: dict[int, int],
+    targets_are_online: bool,
+    mixtures: Sequence[MixedView] = (),
 ) -> int:
-    """Passes that a step can't do without, in units of ``sizes``.
+    """Passes that a step can't do without, in units of ``sizes``; the layers behind a Mix Block's maps are counted too.
 
     Args:
         terms: Of the step.
         sizes: What a forward pass of each view costs: its pixels, say.
         targets_are_online: Whether a target comes from the online encoder, with its gradient.
+        mixtures: Numbered to the end of ``sizes``; only learned ones make a difference.
     """
-    online = {term.online.view for term in terms}
+    clean = len(sizes) - len(mixtures)
+    judged = {n for n, mixture in enumerate(mixtures, clean) if mixture.learned == BLOCK}
+    online = {term.online.view for term in terms} - judged
     targets = {term.target.view for term in terms}
     if targets_are_online:
         online, targets = online | targets, set()
     trained = sum(sizes[view] for view in online) * (FORWARD + BACKWARD)
-    return trained + sum(sizes[view] for view in targets) * FORWARD
+    mapped = {mixture.source for mixture in mixtures if mixture.learned}
+    passed = sum(sizes[view] for view in targets | mapped) * FORWARD
+    return trained + passed + sum(sizes[view] for view in judged) * (FORWARD + BACKWARD // 2)
 
 
 def without_mixture(cfg: Config) -> Config:

@@ -1,5 +1,6 @@
 """Mix heads: from mixtures to terms of the loss."""
 
+from mixssl.models.heads.amix_head import AMixHead
 from mixssl.models.heads.base import MixHead
 from mixssl.models.heads.imix_head import IMixHead, IMixPredictHead
 from mixssl.models.heads.local_global_head import InterLocalGlobalHead, IntraLocalGlobalHead
@@ -9,6 +10,7 @@ from mixssl.models.heads.multiscale_head import MultiScaleHead
 from mixssl.models.heads.unmix_head import UnMixHead
 
 __all__ = [
+    "AMixHead",
     "IMixHead",
     "IMixPredictHead",
     "InterLocalGlobalHead",

@@ -10,7 +10,7 @@ from mmengine.logging import MessageHub
 from mmengine.model import BaseModule
 
 from mixssl.mixing import Mixer
-from mixssl.structures import MixedView, Pair, SoftTerm, Term
+from mixssl.structures import AnyTerm, MixedView, Pair
 
 __all__ = ["MixHead", "epochs_done"]
 
@@ -77,7 +77,7 @@ class MixHead(BaseModule, ABC):
         )
 
     @abstractmethod
-    def terms(self, mixtures: Sequence[MixedView], clean: int) -> Sequence[Term | Pair | SoftTerm]:
+    def terms(self, mixtures: Sequence[MixedView], clean: int) -> Sequence[AnyTerm | Pair]:
         """Assigns labels to mixtures.
 
         Args:

@@ -3,6 +3,7 @@
 from mixssl.models.losses.info_nce import info_nce, soft_info_nce
 from mixssl.models.losses.nt_xent import nt_xent
 from mixssl.models.losses.sinkhorn import sinkhorn, swapped_prediction
+from mixssl.models.losses.two_way import two_way_cross_entropy
 from mixssl.models.losses.whitening import check_rows, normalized_mse, whiten, whiten_groups
 
 __all__ = [
@@ -13,6 +14,7 @@ __all__ = [
     "sinkhorn",
     "soft_info_nce",
     "swapped_prediction",
+    "two_way_cross_entropy",
     "whiten",
     "whiten_groups",
 ]

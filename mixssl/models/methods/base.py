@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from itertools import groupby
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
@@ -12,23 +11,23 @@ from torch import Tensor
 
 from mixssl.mixing import Mixer
 from mixssl.models.heads import MixHead
-from mixssl.models.losses import soft_info_nce
 from mixssl.models.methods import checks
+from mixssl.models.methods.comparisons import Comparisons
 from mixssl.models.methods.hidden import mixed_hidden
+from mixssl.models.methods.learned import LearnedMixing
 from mixssl.models.methods.optimizer_steps import listen
 from mixssl.models.methods.terms import (
     View,
     aligned,
     by_view,
     mixture_views,
+    parted,
     scaled,
     select,
-    take,
     turned,
-    weigh,
 )
 from mixssl.registry import MODELS
-from mixssl.structures import Key, MixedView, Pair, SoftTerm, Term
+from mixssl.structures import BLOCK, AnyTerm, Key, MixedView, Pair, Term
 
 if TYPE_CHECKING:
     from mmpretrain.models import BaseSelfSupervisor as _Algorithm
@@ -38,12 +37,13 @@ else:
 __all__ = ["MixtureMethod", "View"]
 
 
-class MixtureMethod(_Algorithm):
+class MixtureMethod(LearnedMixing, Comparisons, _Algorithm):
     """Mixin that lets an mmpretrain algorithm learn from mixtures; put it before the algorithm among the bases.
 
     ``loss`` is a template. The terms of the clean views and those of the mix head name embeddings; each embedding named
     is computed exactly once, in this order: clean online views, momentum step, targets, mixtures (each its own batch
-    for batch normalisation). Without a mixer the order and the arithmetic are the parent's, bit by bit.
+    for batch normalisation; those of a learned mixer are rendered right before). Without a mixer the order and the
+    arithmetic are the parent's, bit by bit.
 
     The momentum encoder and every bank move once per optimizer step, also under gradient accumulation, where the
     parent moves them once per forward pass.
@@ -59,6 +59,7 @@ class MixtureMethod(_Algorithm):
         mix_head: Config of a mix head; read only where the data preprocessor has a mixer.
         joint_bn: Whether mixtures share the batch of view 0 for batch normalisation, as in MixCo's code; otherwise each
             mixture is a batch of its own, as in Un-Mix's.
+        mix_block: Config of the network that makes a learned mixer's masks; see :class:`LearnedMixing`.
         **kwargs: Of the mmpretrain algorithm.
 
     Raises:
@@ -71,14 +72,20 @@ class MixtureMethod(_Algorithm):
     mix_head: MixHead | None
 
     def __init__(
-        self, *args: Any, mix_head: dict | None = None, joint_bn: bool = False, **kwargs: Any
+        self,
+        *args: Any,
+        mix_head: dict | None = None,
+        joint_bn: bool = False,
+        mix_block: dict | None = None,
+        **kwargs: Any,
     ) -> None:
         checks.check_arguments(type(self), kwargs)
         super().__init__(*args, **kwargs)
         self.joint_bn = joint_bn
         self.mix_head = MODELS.build(mix_head) if mix_head is not None else None
-        self._momentum_due = True
+        self._momentum_due, self.passes = True, 0
         checks.check_mixture(self)
+        self.build_learned(mix_block)
 
     @property
     def mixer(self) -> Mixer | None:
@@ -119,20 +126,20 @@ class MixtureMethod(_Algorithm):
             ValueError: If the batch does not fit the method.
         """
         self.check_batch(inputs)
+        self.check_guide()
         clean = len(inputs)
-        terms: list[Term | SoftTerm] = [*self.clean_terms(clean)]
-        if mixtures and self.mix_head is not None:
-            terms = scaled(terms, self.mix_head.clean_weight)
-            terms += self.mixture_terms(mixtures, clean)
+        terms = self._terms(mixtures, clean)
         views = [*(View(i, x) for i, x in enumerate(inputs)), *mixture_views(mixtures, inputs)]
 
         aims = by_view(term.target for term in terms)
         if not self.targets_are_online:
             checks.require_pixels(select(views, aims))
+        of_block = {i for i, mixed in enumerate(mixtures, clean) if mixed.learned == BLOCK}
         shared = [term.target for term in terms] if self.targets_are_online else []
+        terms, judged = parted(terms, of_block)
         named = by_view([*(term.online for term in terms), *shared])
         first, mixed = select(views[:clean], named), select(views[clean:], named)
-        joined, apart = (mixed, []) if self.joint_bn and first else ([], mixed)
+        joined = mixed if self.joint_bn and first else []
 
         online: dict[Key, Tensor] = {}
         if joined:
@@ -142,15 +149,31 @@ class MixtureMethod(_Algorithm):
         if self.training:
             listen(self)
             self.step_momentum()
-        targets = {} if self.targets_are_online else self.encode_target(select(views, aims), online)
-        for view in apart:
+        targets: dict[Key, Tensor] = {}
+        maps: dict[int, Tensor] = {}
+        if not self.targets_are_online:
+            with self.reading(select(views, aims), maps):
+                targets = self.encode_target(select(views, aims), online)
+        mixtures = self.render(inputs, mixtures, maps)
+        for view in [] if joined else select(mixture_views(mixtures, inputs), named):
             with mixed_hidden(self.backbone, view.hidden):
                 online |= self.encode_online([view])
         if self.targets_are_online:
             targets = self.encode_target(select(views, aims), online)
         if self.training:
             self.keep(targets)
-        return self._sum_terms(terms, online, targets)
+        losses = self._sum_terms(terms, online, targets)
+        if of_block:
+            losses |= self.block_losses(judged, inputs, mixtures, targets)
+        return losses
+
+    def _terms(self, mixtures: Sequence[MixedView], clean: int) -> list[AnyTerm]:
+        """All comparisons of a step."""
+        terms: list[AnyTerm] = [*self.clean_terms(clean)]
+        if mixtures and self.mix_head is not None:
+            terms = scaled(terms, self.mix_head.clean_weight)
+            terms += self.mixture_terms(mixtures, clean)
+        return terms
 
     def _encode_joined(self, clean: list[View], mixed: list[View]) -> dict[Key, Tensor]:
         """Encodes the first clean view and the mixtures as one batch for batch normalisation, the rest as ever."""
@@ -166,33 +189,6 @@ class MixtureMethod(_Algorithm):
             for view, part in zip(group, value.split(sizes), strict=True)
         }
         return online | self.encode_online(clean[1:]) if clean[1:] else online
-
-    def _sum_terms(
-        self,
-        terms: Sequence[Term | SoftTerm],
-        online: dict[Key, Tensor],
-        targets: dict[Key, Tensor],
-    ) -> dict[str, Tensor]:
-        """Compares what the terms name and sums by name; terms of one online embedding are handed over together."""
-        losses: dict[str, Tensor] = {}
-
-        def add(name: str, value: Tensor) -> None:
-            losses[name] = losses[name] + value if name in losses else value
-
-        plain = [term for term in terms if isinstance(term, Term)]
-        for key, same in groupby(
-            sorted(plain, key=lambda term: term.online), key=lambda term: term.online
-        ):
-            group = list(same)
-            for term, value in zip(group, self.compare(online[key], targets, group), strict=True):
-                add(term.name, weigh(value, term.weight))
-        for soft in (term for term in terms if isinstance(term, SoftTerm)):
-            blocks = self.candidate_logits(
-                online[soft.online], targets[soft.target], soft.temperature
-            )
-            value = soft_info_nce(blocks, soft.positives, soft.shares)
-            add(soft.name, weigh(value, soft.weight))
-        return losses
 
     # -- what an adapter fills in ---------------------------------------------------------------------------------
 
@@ -214,10 +210,10 @@ class MixtureMethod(_Algorithm):
     def clean_terms(self, clean: int) -> list[Term]:
         """The parent's comparisons of the clean views."""
 
-    def mixture_terms(self, mixtures: Sequence[MixedView], clean: int) -> list[Term | SoftTerm]:
+    def mixture_terms(self, mixtures: Sequence[MixedView], clean: int) -> list[AnyTerm]:
         """The mix head's comparisons; override to leave out or to rescale some, as the parent's loss asks for."""
         assert self.mix_head is not None
-        found: list[Term | SoftTerm] = []
+        found: list[AnyTerm] = []
         for term in self.mix_head.terms(mixtures, clean):
             found += self.pair_terms(term) if isinstance(term, Pair) else [term]
         return found
@@ -235,9 +231,11 @@ class MixtureMethod(_Algorithm):
 
     def step_momentum(self) -> None:
         """Moves the momentum encoder if the optimizer has stepped since; the only place where it moves."""
+        self.passes += 1
         if self._momentum_due:
             self.update_momentum()
-            self._momentum_due = False
+            self.move_guide()
+            self._momentum_due, self.passes = False, 0
 
     def update_momentum(self) -> None:
         """Moves the momentum encoder towards the online one. Nothing to do for methods without."""
@@ -245,44 +243,6 @@ class MixtureMethod(_Algorithm):
     @abstractmethod
     def encode_target(self, views: list[View], online: dict[Key, Tensor]) -> dict[Key, Tensor]:
         """Encodes what the online embeddings are compared with."""
-
-    def compare(
-        self, online: Tensor, targets: dict[Key, Tensor], terms: list[Term]
-    ) -> list[Tensor]:
-        """Compares one online embedding with all that terms compare it with; in all terms ``online`` is the same.
-
-        Override where a row's loss depends on the target's other rows, so that reordering them first would hide them.
-
-        Returns:
-            As :meth:`pair_losses`.
-        """
-        return self.pair_losses(
-            online, [take(targets[term.target], term.rows) for term in terms], terms
-        )
-
-    def pair_losses(self, online: Tensor, targets: list[Tensor], terms: list[Term]) -> list[Tensor]:
-        """Compares one online embedding with each of several targets, whose rows are in its order.
-
-        Returns:
-            A value per term: (M,), a loss per row, or a scalar where the loss does not decompose over rows.
-        """
-        raise TypeError(f"{type(self).__name__} must define pair_losses, or compare")
-
-    def candidate_logits(
-        self, online: Tensor, target: Tensor, temperature: float | None
-    ) -> list[Tensor]:
-        """Scores an online embedding against everything it could be; only for methods that offer candidates.
-
-        Args:
-            online: (M, D).
-            target: This device's targets, (N, D).
-            temperature: Of the softmax; None for the method's own.
-
-        Returns:
-            Blocks of logits divided by the temperature, each (M, n_b), float32; the first N columns of the first block
-            are this device's targets.
-        """
-        raise TypeError(f"{type(self).__name__} has no candidates to tell an embedding apart from")
 
     def keep(self, targets: dict[Key, Tensor]) -> None:
         """Sets aside what goes into banks at the next optimizer step. Nothing to do for methods without."""

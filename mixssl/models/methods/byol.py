@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from mmengine.model import BaseAveragedModel
 from mmpretrain.models import BYOL
 from torch import Tensor
 
@@ -43,6 +44,7 @@ class MixBYOL(CosineMomentum, RegionPooling, BYOL):
             unknown.
     """
 
+    targets_show_maps = True
     offers = frozenset({"rows"})
 
     def __init__(self, *args: Any, region_head: dict | None = None, **kwargs: Any) -> None:
@@ -55,6 +57,11 @@ class MixBYOL(CosineMomentum, RegionPooling, BYOL):
                     "head's, its predictor with as many channels as region_neck.out_channels"
                 )
             self.region_head = MODELS.build(region_head)
+
+    @property
+    def momentum_guide(self) -> BaseAveragedModel:
+        """The momentum encoder."""
+        return self.target_net
 
     def clean_terms(self, clean: int) -> list[Term]:
         """View 0 predicts the target of view 1, and the other way round."""
@@ -80,6 +87,10 @@ class MixBYOL(CosineMomentum, RegionPooling, BYOL):
         for view in views:
             found |= embed(view, backbone, neck, self.target_region_neck)
         return found
+
+    def predict(self, online: Tensor) -> Tensor:
+        """The prediction of the target."""
+        return self.head.predictor([online])[0]
 
     def pair_losses(self, online: Tensor, targets: list[Tensor], terms: list[Term]) -> list[Tensor]:
         """Twice the head's loss, which for a pair of views adds up to the parent's."""

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from mmengine.dist import all_gather
+from mmengine.model import BaseAveragedModel
 from mmpretrain.models import DenseCL
 from mmpretrain.models.utils import batch_shuffle_ddp, batch_unshuffle_ddp
 from torch import Tensor, nn
@@ -19,7 +20,7 @@ from mixssl.models.methods.base import MixtureMethod, View
 from mixssl.models.methods.queued import queue_candidates
 from mixssl.models.methods.terms import by_rows
 from mixssl.registry import MODELS
-from mixssl.structures import IMAGE, Key, MixedView, Pair, SoftTerm, Term
+from mixssl.structures import IMAGE, AnyTerm, Key, MixedView, Pair, Term
 
 __all__ = ["MixDenseCL"]
 
@@ -72,6 +73,11 @@ class MixDenseCL(MixtureMethod, DenseCL):
         if self.training:
             check_queue(self.queue_len, len(inputs[0]))
 
+    @property
+    def momentum_guide(self) -> BaseAveragedModel:
+        """The momentum encoder."""
+        return self.encoder_k
+
     def clean_terms(self, clean: int) -> list[Term]:
         """View 0 against the key of view 1, as a whole and place by place."""
         return [
@@ -79,7 +85,7 @@ class MixDenseCL(MixtureMethod, DenseCL):
             Term(Key(0, _DENSE), Key(1, _DENSE), weight=self.loss_lambda, name="loss_dense"),
         ]
 
-    def mixture_terms(self, mixtures: Sequence[MixedView], clean: int) -> list[Term | SoftTerm]:
+    def mixture_terms(self, mixtures: Sequence[MixedView], clean: int) -> list[AnyTerm]:
         """The mix head's comparisons of whole images, weighed as the global branch is."""
         return [
             term._replace(weight=term.weight * (1 - self.loss_lambda))

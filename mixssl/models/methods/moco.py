@@ -8,8 +8,9 @@ from typing import Any
 
 import torch
 from mmengine.dist import all_gather
+from mmengine.model import BaseAveragedModel
 from mmpretrain.models import MoCo
-from mmpretrain.models.utils import batch_shuffle_ddp, batch_unshuffle_ddp
+from mmpretrain.models.utils import CosineEMA, batch_shuffle_ddp, batch_unshuffle_ddp
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -17,6 +18,7 @@ from mixssl.mixing import MultiScale
 from mixssl.models.losses import info_nce
 from mixssl.models.memory import check_queue, enqueue
 from mixssl.models.methods.base import MixtureMethod, View
+from mixssl.models.methods.cosine import check_cosine_momentum, move_along_cosine
 from mixssl.models.methods.queued import queue_candidates
 from mixssl.models.methods.regions import RegionPooling, embed, shuffle_like
 from mixssl.models.methods.terms import by_rows
@@ -50,13 +52,15 @@ class MixMoCo(MixtureMethod, RegionPooling, MoCo):
         share_queue: Whether all sizes share one queue; the paper finds that it hurts.
         hard_negatives: Config of :class:`~mixssl.models.heads.MoCHiHead`, which adds negatives to the comparisons that
             weigh no rows, such as the clean ones; None for the queue's alone.
+        end_momentum: Where ``momentum`` goes to along half a cosine over the run, in [0, 1]; AMix's 0.999 to 1 is
+            ``momentum=0.001, end_momentum=0.0``. None for a constant momentum, MoCo's own.
         **kwargs: Of mmpretrain's MoCo (backbone, neck, head, queue_len, feat_dim, momentum, data_preprocessor, ...),
             of :class:`RegionPooling` (``region_neck``, ``region_momentum``) and of :class:`MixtureMethod`
             (``mix_head``, ``joint_bn``). ``momentum`` is the weight of the new value, 0.001 for the papers' 0.999.
 
     Raises:
         ValueError: In training, if the total batch does not divide ``queue_len``; if the views' sizes, the mixer's
-            and ``extra_sizes`` don't agree.
+            and ``extra_sizes`` don't agree; if ``end_momentum`` is given and the length of the run is unknown.
     """
 
     offers = frozenset({"rows", "candidates", "scales"})
@@ -68,9 +72,13 @@ class MixMoCo(MixtureMethod, RegionPooling, MoCo):
         extra_sizes: Sequence[int] = (),
         share_queue: bool = False,
         hard_negatives: dict | None = None,
+        end_momentum: float | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
+        self.end_momentum = end_momentum
+        if end_momentum is not None:
+            self._let_momentum_end(end_momentum)
         self.hard_negatives = None if hard_negatives is None else MODELS.build(hard_negatives)
         if self.hard_negatives is not None:
             self.hard_negatives.check_queue_len(self.queue_len)
@@ -84,6 +92,15 @@ class MixMoCo(MixtureMethod, RegionPooling, MoCo):
         for size in (0, *([] if share_queue else self.extra_sizes)):
             for region in (IMAGE, *regions):
                 self._add_bank(_bank_name(size, region), region)
+
+    def _let_momentum_end(self, end: float) -> None:
+        """Has the key encoder's momentum go to an end along a cosine."""
+        if not 0 <= end <= 1:
+            raise ValueError(
+                f"end_momentum of MixMoCo is {end} and must lie in [0, 1], or be None: it weighs the new value"
+            )
+        online, start = nn.Sequential(self.backbone, self.neck), self.encoder_k.momentum
+        self.encoder_k: BaseAveragedModel = CosineEMA(online, momentum=start, end_momentum=end)
 
     def _check_sizes(self) -> None:
         """Raises a ValueError where the mixer mixes another number of sizes than the model has."""
@@ -118,6 +135,8 @@ class MixMoCo(MixtureMethod, RegionPooling, MoCo):
         """Raises a ValueError where views are missing, of a wrong size, or the batch does not divide the queue."""
         super().check_batch(inputs)
         if self.training:
+            if self.end_momentum is not None:
+                check_cosine_momentum(self)
             check_queue(self.queue_len, len(inputs[0]))
         if self.extra_sizes:
             widths = [view.shape[-1] for view in inputs]
@@ -127,6 +146,11 @@ class MixMoCo(MixtureMethod, RegionPooling, MoCo):
                     f"MixMoCo got views {widths} pixels wide and needs two of another size, then {further}: "
                     "make extra_sizes and the crops in MultiView agree"
                 )
+
+    @property
+    def momentum_guide(self) -> BaseAveragedModel:
+        """The momentum encoder."""
+        return self.encoder_k
 
     def clean_terms(self, clean: int) -> list[Term]:
         """View 0 against the key of view 1, the other way round if symmetric; so on for each further size."""
@@ -146,7 +170,11 @@ class MixMoCo(MixtureMethod, RegionPooling, MoCo):
 
     def update_momentum(self) -> None:
         """Moves the key encoder."""
-        self.encoder_k.update_parameters(nn.Sequential(self.backbone, self.neck))
+        online = nn.Sequential(self.backbone, self.neck)
+        if self.end_momentum is None:
+            self.encoder_k.update_parameters(online)
+        else:
+            move_along_cosine(self.encoder_k, online, self.passes)
         self.update_region_momentum(self.encoder_k)
 
     @torch.no_grad()

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import torch
 from mmengine.dist import all_gather, get_rank
+from mmengine.model import BaseAveragedModel
 from mmpretrain.models import MoCoV3
 from torch import Tensor
 from torch.nn import functional as F
@@ -13,7 +14,7 @@ from torch.nn import functional as F
 from mixssl.models.methods.base import View
 from mixssl.models.methods.momentum import CosineMomentum
 from mixssl.registry import MODELS
-from mixssl.structures import Key, MixedView, SoftTerm, Term
+from mixssl.structures import AnyTerm, Key, MixedView, Term
 
 __all__ = ["MixMoCoV3"]
 
@@ -41,17 +42,23 @@ class MixMoCoV3(CosineMomentum, MoCoV3):
         ValueError: In training, if the length of the run is unknown.
     """
 
+    targets_show_maps = True
     offers = frozenset({"rows", "candidates"})
+
+    @property
+    def momentum_guide(self) -> BaseAveragedModel:
+        """The momentum encoder."""
+        return self.momentum_encoder
 
     def clean_terms(self, clean: int) -> list[Term]:
         """View 0 against the key of view 1, and the other way round."""
         return [Term(Key(0), Key(1)), Term(Key(1), Key(0))]
 
-    def mixture_terms(self, mixtures: Sequence[MixedView], clean: int) -> list[Term | SoftTerm]:
+    def mixture_terms(self, mixtures: Sequence[MixedView], clean: int) -> list[AnyTerm]:
         """The mix head's comparisons; a soft one gets the factor that the head's loss gives the others."""
         factor = getattr(self.head.loss_module, "loss_weight", 1.0)
         return [
-            term._replace(weight=term.weight * factor) if isinstance(term, SoftTerm) else term
+            term if isinstance(term, Term) else term._replace(weight=term.weight * factor)
             for term in super().mixture_terms(mixtures, clean)
         ]
 

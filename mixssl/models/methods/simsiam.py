@@ -42,6 +42,10 @@ class MixSimSiam(MixtureMethod, SimSiam):
         """The online projections, cut off from the gradient."""
         return {Key(view.number): online[Key(view.number)].detach() for view in views}
 
+    def predict(self, online: Tensor) -> Tensor:
+        """The prediction of the target."""
+        return self.head.predictor([online])[0]
+
     def pair_losses(self, online: Tensor, targets: list[Tensor], terms: list[Term]) -> list[Tensor]:
         """Half the head's loss, which for a pair of views adds up to the parent's."""
         return [0.5 * value for value in prediction_losses(self.head, online, targets, terms)]

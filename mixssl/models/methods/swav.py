@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from mixssl.models.losses import sinkhorn, swapped_prediction
 from mixssl.models.methods.base import MixtureMethod, View
 from mixssl.registry import MODELS
-from mixssl.structures import Key, MixedView, SoftTerm, Term
+from mixssl.structures import AnyTerm, Key, MixedView, SoftTerm, Term
 
 __all__ = ["MixSwAV"]
 
@@ -98,7 +98,7 @@ class MixSwAV(MixtureMethod, SwAV):
             if view != crop
         ]
 
-    def mixture_terms(self, mixtures: Sequence[MixedView], clean: int) -> list[Term | SoftTerm]:
+    def mixture_terms(self, mixtures: Sequence[MixedView], clean: int) -> list[AnyTerm]:
         """The mix head's comparisons with views that have codes, averaged as the parent averages.
 
         A mixture that predicts several codes has their mean, and so has a mixture whose code several views predict.
@@ -107,7 +107,8 @@ class MixSwAV(MixtureMethod, SwAV):
         terms = [
             term
             for term in super().mixture_terms(mixtures, clean)
-            if isinstance(term, Term) and (term.target.view >= clean or term.target.view in crops)
+            if not isinstance(term, SoftTerm)
+            and (term.target.view >= clean or term.target.view in crops)
         ]
         ends = [term.online if term.online.view >= clean else term.target for term in terms]
         pairs = {(end, term.online, term.target) for end, term in zip(ends, terms, strict=True)}
@@ -179,9 +180,18 @@ class MixSwAV(MixtureMethod, SwAV):
         prediction = F.log_softmax(online / self.head.loss_module.temperature, dim=1)
         return [swapped_prediction(prediction, codes) for codes in targets]
 
+    def two_way_logits(
+        self, online: Tensor, targets: list[Tensor], temperature: float | None
+    ) -> list[Tensor]:
+        """Log-likelihoods of codes under the view's prediction, (M,) each: what pair_losses compares with them."""
+        prediction = F.log_softmax(
+            online / (temperature or self.head.loss_module.temperature), dim=1
+        )
+        return [-swapped_prediction(prediction, codes) for codes in targets]
+
     def _sum_terms(
         self,
-        terms: Sequence[Term | SoftTerm],
+        terms: Sequence[AnyTerm],
         online: dict[Key, Tensor],
         targets: dict[Key, Tensor],
     ) -> dict[str, Tensor]:

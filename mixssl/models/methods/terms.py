@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from typing import Any, NamedTuple
 
 from torch import Tensor
@@ -15,6 +15,7 @@ __all__ = [
     "by_rows",
     "by_view",
     "mixture_views",
+    "parted",
     "scaled",
     "select",
     "take",
@@ -72,6 +73,14 @@ def turned(pair: Pair) -> Pair:
 def aligned(pair: Pair, term: Term) -> Term:
     """A clean term carried over to a pair."""
     return Term(pair.first, pair.second, pair.rows, pair.weight * term.weight, pair.name)
+
+
+def parted(terms: Sequence[Any], views: Container[int]) -> tuple[list[Any], list[Any]]:
+    """Terms whose online embedding is none of the given views', and those where it is."""
+    return (
+        [term for term in terms if term.online.view not in views],
+        [term for term in terms if term.online.view in views],
+    )
 
 
 def mixture_views(mixtures: Sequence[MixedView], inputs: Sequence[Tensor]) -> list[View]:

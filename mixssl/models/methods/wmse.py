@@ -14,7 +14,7 @@ from mixssl.mixing import StepRandom
 from mixssl.models.losses import check_rows, normalized_mse, whiten_groups
 from mixssl.models.methods.base import MixtureMethod, View
 from mixssl.registry import MODELS
-from mixssl.structures import Key, MixedView, SoftTerm, Term
+from mixssl.structures import AnyTerm, Key, MixedView, SoftTerm, Term
 
 __all__ = ["MixWMSE"]
 
@@ -100,9 +100,13 @@ class MixWMSE(MixtureMethod, BaseSelfSupervisor):
             Term(Key(i), Key(j), weight=weight) for i in range(clean) for j in range(i + 1, clean)
         ]
 
-    def mixture_terms(self, mixtures: Sequence[MixedView], clean: int) -> list[Term | SoftTerm]:
+    def mixture_terms(self, mixtures: Sequence[MixedView], clean: int) -> list[AnyTerm]:
         """The mix head's comparisons, averaged over the views that a mixture is compared with."""
-        terms = [term for term in super().mixture_terms(mixtures, clean) if isinstance(term, Term)]
+        terms = [
+            term
+            for term in super().mixture_terms(mixtures, clean)
+            if not isinstance(term, SoftTerm)
+        ]
         views = Counter(online for online, _ in {(term.online, term.target) for term in terms})
         return [term._replace(weight=term.weight / views[term.online]) for term in terms]
 

@@ -44,8 +44,9 @@ class AdaptiveLam(nn.Module):
         """Encodes the shares ``lam`` (M,) of the images ``rows`` (M,)."""
         # The parameter itself goes back into its range: a clamp in the graph would have no gradient below 0, and an
         # optimizer that once stepped there would stay. Through .data, as an earlier graph may hold the parameter.
-        self.lam_gamma.data.clamp_(0, 1)
-        return Part(rows, scale=1 + self.lam_gamma * lam)
+        if self.training:
+            self.lam_gamma.data.clamp_(0, 1)
+        return Part(rows, scale=1 + self.lam_gamma.clamp(0, 1) * lam)
 
 
 class FixedLam(nn.Module):

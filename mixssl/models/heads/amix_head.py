@@ -1,0 +1,114 @@
+"""AMix's label assignment, for the encoder and for the block that makes its masks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar
+
+from mixssl.mixing import Mixer
+from mixssl.models.heads.base import MixHead
+from mixssl.registry import MODELS
+from mixssl.structures import BLOCK, Key, MixedView, Term, TwoWayTerm
+
+__all__ = ["AMixHead"]
+
+
+@MODELS.register_module()
+class AMixHead(MixHead):
+    """What the encoder and the Mix Block learn from a learned mixture (AMix, §3.1 and §3.3).
+
+    Mixtures of a view are compared with the other clean views only, the paper's cross-view pipeline. The parts:
+
+    * ``"contrast"``: the method's own comparison with both images, by λ and 1 - λ; on MoCo the mixture infoNCE, eq. 4;
+    * ``"two_way"``: the binary cross-entropy between the two images alone, eq. 6.
+
+    The default is AMix-I. The rows of the paper's Table 7 are one option each: ``block=("two_way",)`` is BCE,
+    ``("contrast",)`` infoNCE, both infoNCE + BCE.
+
+    Args:
+        encoder: Parts that the encoder learns from, at least one.
+        block: Parts that the block learns from, at least one; they reach the block alone.
+        temperature: Of ``"two_way"``, > 0; None for the method's own.
+        block_weight: Factor on the block's parts, >= 0. Its mask losses have their weight in the block.
+        loss_weight: Factor on the encoder's parts, >= 0.
+        warmup_epochs: Epochs over which the factor on the encoder's parts rises from 0, >= 0.
+
+    Raises:
+        ValueError: If a part is unknown or an argument lies outside its range.
+    """
+
+    layouts = ("learned",)
+
+    def __init__(
+        self,
+        encoder: Sequence[str] = ("contrast",),
+        block: Sequence[str] = ("contrast", "two_way"),
+        temperature: float | None = None,
+        block_weight: float = 1.0,
+        loss_weight: float = 1.0,
+        warmup_epochs: float = 0.0,
+    ) -> None:
+        super().__init__(loss_weight, warmup_epochs)
+        self.encoder = self._checked_parts("encoder", encoder)
+        self.block = self._checked_parts("block", block)
+        if temperature is not None and not temperature > 0:
+            raise ValueError(
+                f"temperature of AMixHead is {temperature} and must be > 0, or None for the method's own"
+            )
+        if not block_weight >= 0:
+            raise ValueError(f"block_weight of AMixHead is {block_weight} and must be >= 0")
+        self.temperature = temperature
+        self.block_weight = block_weight
+
+    def _checked_parts(self, name: str, parts: Sequence[str]) -> tuple[str, ...]:
+        """Returns the parts, or raises a ValueError where one is unknown or there is none."""
+        if isinstance(parts, str) or not parts or set(parts) - set(self.parts):
+            raise ValueError(
+                f"{name} of AMixHead is {parts!r} and must name one or more of {', '.join(self.parts)}, "
+                "like ('contrast', 'two_way')"
+            )
+        return tuple(dict.fromkeys(parts))
+
+    def check_mixer(self, mixer: Mixer) -> None:
+        """Raises a ValueError unless the mixer leaves its masks to a network."""
+        super().check_mixer(mixer)
+        if not mixer.learned:
+            raise ValueError(
+                f"AMixHead teaches the network that makes the masks, and {type(mixer).__name__} needs none: "
+                "choose mixssl.AMix as mixer, or mixssl.UnMixHead as head"
+            )
+
+    def terms(self, mixtures: Sequence[MixedView], clean: int) -> list[Term | TwoWayTerm]:
+        """See :meth:`MixHead.terms`; the block's terms have names that begin with ``loss_block``."""
+        found: list[Term | TwoWayTerm] = []
+        for number, mixture in enumerate(mixtures, start=clean):
+            of_block = mixture.learned == BLOCK
+            parts = self.block if of_block else self.encoder
+            weight = self.block_weight if of_block else self.weight
+            prefix = "loss_block" if of_block else "loss_mix"
+            for target in (view for view in range(clean) if view != mixture.source):
+                for part in parts:
+                    found += self.parts[part](
+                        self, Key(number), Key(target), mixture, weight, prefix
+                    )
+        return found
+
+    def _contrast(
+        self, online: Key, key: Key, mixture: MixedView, weight: float, name: str
+    ) -> list[Any]:
+        lam = mixture.lam
+        return [
+            Term(online, key, mixture.index, weight * lam, name),
+            Term(online, key, mixture.partner, weight * (1 - lam), name),
+        ]
+
+    def _two_way(
+        self, online: Key, key: Key, mixture: MixedView, weight: float, name: str
+    ) -> list[Any]:
+        rows = mixture.index, mixture.partner, mixture.lam
+        return [TwoWayTerm(online, key, *rows, self.temperature, weight, f"{name}_two_way")]
+
+    parts: ClassVar[dict[str, Callable[..., list[Any]]]] = {
+        "contrast": _contrast,
+        "two_way": _two_way,
+    }
