@@ -7,6 +7,7 @@ Where things are:
 - :mod:`mixssl.models`: data preprocessors that mix, methods that compare, mix heads that say what to compare.
 - :mod:`mixssl.datasets`, :mod:`mixssl.evaluation`, :mod:`mixssl.engine`, :mod:`mixssl.visualization`: data sets,
   k-NN and linear probes, hooks, pictures.
+- :mod:`mixssl.transfer`: from a pre-training checkpoint to the backbone of another task.
 - :mod:`mixssl.registry`: everything above under the scope ``mixssl``, so that ``type='mixssl.X'`` finds X.
 """
 

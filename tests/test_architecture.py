@@ -24,6 +24,7 @@ ALLOWED = {
     "datasets": EVERYWHERE | {"mixing"},
     "evaluation": EVERYWHERE | {"mixing", "datasets"},
     "visualization": EVERYWHERE | {"mixing", "datasets"},
+    "transfer": EVERYWHERE | {"models"},
     "engine": EVERYWHERE
     | {"mixing", "augmentation", "models", "datasets", "evaluation", "visualization"},
 }

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from mmengine.logging import print_log
-from mmengine.model import is_model_wrapper
 from mmengine.model.weight_init import update_init_info
 from mmengine.runner.checkpoint import CheckpointLoader
 from torch import Tensor, nn
@@ -15,7 +14,7 @@ from mixssl.registry import WEIGHT_INITIALIZERS
 from mixssl.utils.errors import ConfigError
 from mixssl.utils.weights import mismatch, part_of, state_dict_of
 
-__all__ = ["PretrainedBackbone", "read_backbone"]
+__all__ = ["PretrainedBackbone", "backbone_places", "read_backbone"]
 
 RANDOM = "random"
 """In place of a file: a start from random weights, asked for by name so that it never happens by mistake."""
@@ -57,7 +56,7 @@ class PretrainedBackbone:
             return
         found, places, state = (
             read_backbone(self.checkpoint),
-            _places(detector),
+            backbone_places(detector),
             detector.state_dict(),
         )
         _check(self.checkpoint, found, {name: state[place] for name, place in places.items()})
@@ -96,7 +95,7 @@ def read_backbone(path: str) -> dict[str, Tensor]:
     return part_of(state_dict_of(checkpoint), "backbone")
 
 
-def _places(detector: nn.Module) -> dict[str, str]:
+def backbone_places(detector: nn.Module) -> dict[str, str]:
     """A backbone's names, and the detector's names for the same tensors."""
     places = {}
     for place in detector.state_dict():

@@ -1,0 +1,78 @@
+#!/usr/bin/env python
+"""Takes the backbone out of a pre-training checkpoint, for mmdet, torchvision, timm or Detectron2:
+
+python tools/convert/extract_backbone.py CHECKPOINT --depth 50 --to torchvision
+python tools/convert/extract_backbone.py CHECKPOINT --config configs/benchmarks/detection/DETECTOR.py --check
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from mixssl.engine.launch import run_tool
+from mixssl.engine.whole_files import write_whole
+from mixssl.transfer import LAYOUTS, extract, read_checkpoint, resnet_tensors
+from mixssl.transfer.arrival import check_arrival, detector_tensors
+from mixssl.transfer.extraction import ENCODERS, file_content, file_name
+from mixssl.utils.errors import ConfigError
+
+
+def parse_args() -> argparse.Namespace:
+    """Checkpoint, target, names, output."""
+    parser = argparse.ArgumentParser(
+        description="Take the backbone out of a pre-training checkpoint; a target that it does not fit is refused."
+    )
+    parser.add_argument("checkpoint", help="of mixssl, mmpretrain, torchvision or MoCo's authors")
+    target = parser.add_mutually_exclusive_group(required=True)
+    target.add_argument(
+        "--depth", type=int, help="the target is a plain ResNet of this depth: 18, 34, 50, 101, 152"
+    )
+    target.add_argument("--config", help="the target is the detector of this config")
+    parser.add_argument(
+        "--width", type=int, default=64, help="base channels of --depth's ResNet, default 64"
+    )
+    parser.add_argument(
+        "--to", choices=LAYOUTS, default="mmdet", help="whose names and file format, default mmdet"
+    )
+    parser.add_argument(
+        "--encoder", choices=list(ENCODERS), default="online", help="which one, default online"
+    )
+    parser.add_argument(
+        "--out", type=Path, metavar="DIR", help="folder to write to, default the checkpoint's"
+    )
+    parser.add_argument(
+        "--check",
+        action="store_true",
+        help="with --config: compare the features of an image before and after",
+    )
+    args = parser.parse_args()
+    if args.check and (args.config is None or args.to != "mmdet"):
+        parser.error("--check compares with a detector of mmdet: give --config, and leave --to out")
+    return args
+
+
+def main() -> None:
+    """Reads, compares, writes, says what became of every tensor; the file's path is the last line."""
+    args = parse_args()
+    plain = args.config is None
+    wanted = resnet_tensors(args.depth, args.width) if plain else detector_tensors(args.config)
+    checkpoint = read_checkpoint(args.checkpoint)
+    extraction = extract(checkpoint, wanted, args.encoder)
+    print(extraction.report())
+    content = file_content(extraction, checkpoint, args.to)
+    folder = args.out or checkpoint.path.parent
+    path = folder / file_name(checkpoint, args.to, args.encoder, content)
+    try:
+        write_whole(content, path)
+    except OSError as error:
+        raise ConfigError(f"{str(path)!r} can't be written ({error}): choose --out DIR") from error
+    if args.check:
+        for line in check_arrival(checkpoint, args.encoder, args.config, path):
+            print(line)
+    print(path)
+
+
+if __name__ == "__main__":
+    sys.exit(run_tool(main, "extract_backbone.py"))
