@@ -1,7 +1,8 @@
-"""Models: methods, mix heads, backbones, data preprocessors, layers, losses, banks, parts for detectors."""
+"""Models: methods, classifiers, mix heads, backbones, preprocessors, layers, losses, banks, parts for detectors."""
 
 from mixssl.models import (
     backbones,
+    classifiers,
     data_preprocessors,
     detection,
     heads,
@@ -14,6 +15,7 @@ from mixssl.models import (
 
 __all__ = [
     "backbones",
+    "classifiers",
     "data_preprocessors",
     "detection",
     "heads",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -11,12 +11,10 @@ from mmengine.model import BaseAveragedModel
 from mmpretrain.models.utils import CosineEMA
 from torch import Tensor, nn
 
-from mixssl.mixing import mask_blend
-from mixssl.models.guided import captured, frozen, run_until
+from mixssl.models.guided import captured, frozen, render_learned, run_until
 from mixssl.models.methods.cosine import check_cosine_momentum, move_along_cosine
 from mixssl.models.methods.hidden import check_layers
 from mixssl.models.methods.terms import View, mixture_views
-from mixssl.models.necks.mask_ops import adjust_mask
 from mixssl.registry import MODELS
 from mixssl.structures import BLOCK, Key, MixedView
 
@@ -127,23 +125,11 @@ class LearnedMixing(_Algorithm):
             for source in {mixture.source for mixture in mixtures if mixture.learned} - set(maps):
                 maps[source] = run_until(self.guide[0], self.mix_block.layer, inputs[source])
         return [
-            self._render(inputs, mixture, maps) if mixture.learned else mixture
+            render_learned(self.mix_block, maps[mixture.source], inputs, mixture)
+            if mixture.learned
+            else mixture
             for mixture in mixtures
         ]
-
-    def _render(
-        self, inputs: Sequence[Tensor], mixture: MixedView, maps: dict[int, Tensor]
-    ) -> MixedView:
-        """Renders one mixture; with gradient into the block only where it is the block's."""
-        images, others = inputs[mixture.source], inputs[mixture.partner_view]
-        size = (images.shape[-2], images.shape[-1])
-        rows = mixture.index, mixture.partner, mixture.lam
-        with nullcontext() if mixture.learned == BLOCK else torch.no_grad():
-            mask = self.mix_block(maps[mixture.source], *rows, size)
-            if mixture.learned != BLOCK and self.mix_block.adjust:
-                mask = adjust_mask(mask, mixture.lam)
-            mixed = mask_blend(images[mixture.index], others[mixture.partner], mask)
-        return mixture._replace(images=mixed, mask=mask)
 
     @torch.no_grad()
     def render_mixtures(
