@@ -3,6 +3,7 @@
 from mixssl.engine.hooks.exact_resume_hook import ExactResumeHook
 from mixssl.engine.hooks.graceful_stop_hook import GracefulStopHook
 from mixssl.engine.hooks.knn_monitor_hook import KNNMonitorHook
+from mixssl.engine.hooks.median_hook import MedianHook
 from mixssl.engine.hooks.odc_hook import ODCHook
 from mixssl.engine.hooks.precise_bn_hook import PreciseBNHook
 from mixssl.engine.hooks.progress_hook import ProgressHook
@@ -13,6 +14,7 @@ __all__ = [
     "ExactResumeHook",
     "GracefulStopHook",
     "KNNMonitorHook",
+    "MedianHook",
     "ODCHook",
     "PreciseBNHook",
     "ProgressHook",
