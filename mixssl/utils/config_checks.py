@@ -14,8 +14,11 @@ from mixssl.utils.errors import ConfigError
 __all__ = ["LOADERS", "check_config", "dataset_dicts", "forbid_silent_download"]
 
 LOADERS = ("train_dataloader", "val_dataloader", "test_dataloader")
-MONITOR_LOADERS = {"bank": "knn_bank", "query": "knn_query"}
-"""Arguments of KNNMonitorHook, and the loaders of the config that it takes where they are not given."""
+MONITOR_LOADERS = {
+    "KNNMonitorHook": {"bank": "knn_bank", "query": "knn_query"},
+    "LinearProbeHook": {"query": "knn_query"},
+}
+"""Arguments of hooks, and the loaders of the config that they take where those are not given."""
 COLLATE_FIX = "dict(collate_fn=dict(_delete_=True, type='default_collate'))"
 SELF_SUPERVISED = (
     "InstanceMixDataPreprocessor",
@@ -64,16 +67,13 @@ def dataset_dicts(cfg: Mapping[str, Any]) -> Iterator[tuple[str, dict]]:
 
 def _loader_names(cfg: Mapping[str, Any]) -> list[str]:
     """Keys of the loaders that a run would build; those for a k-NN only if a hook brings none of its own."""
-    hooks = cfg.get("custom_hooks") or []
-    monitors = [hook for hook in hooks if _type_name(hook) == "KNNMonitorHook"]
-    return [
-        *LOADERS,
-        *(
-            name
-            for argument, name in MONITOR_LOADERS.items()
-            if any(hook.get(argument) is None for hook in monitors)
-        ),
-    ]
+    wanted = dict.fromkeys(
+        name
+        for hook in cfg.get("custom_hooks") or []
+        for argument, name in MONITOR_LOADERS.get(_type_name(hook), {}).items()
+        if hook.get(argument) is None
+    )
+    return [*LOADERS, *wanted]
 
 
 def _loaders_in(node: Any, path: str) -> Iterator[tuple[str, dict]]:

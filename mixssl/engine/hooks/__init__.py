@@ -3,6 +3,7 @@
 from mixssl.engine.hooks.exact_resume_hook import ExactResumeHook
 from mixssl.engine.hooks.graceful_stop_hook import GracefulStopHook
 from mixssl.engine.hooks.knn_monitor_hook import KNNMonitorHook
+from mixssl.engine.hooks.linear_probe_hook import LinearProbeHook
 from mixssl.engine.hooks.median_hook import MedianHook
 from mixssl.engine.hooks.odc_hook import ODCHook
 from mixssl.engine.hooks.precise_bn_hook import PreciseBNHook
@@ -14,6 +15,7 @@ __all__ = [
     "ExactResumeHook",
     "GracefulStopHook",
     "KNNMonitorHook",
+    "LinearProbeHook",
     "MedianHook",
     "ODCHook",
     "PreciseBNHook",

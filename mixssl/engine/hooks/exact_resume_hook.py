@@ -17,6 +17,7 @@ from torch.utils.data import BatchSampler, DataLoader, Sampler
 
 from mixssl.registry import HOOKS
 from mixssl.utils.errors import ConfigError
+from mixssl.utils.weights import mismatch, state_dict_of
 
 __all__ = ["ExactResumeHook"]
 
@@ -82,7 +83,7 @@ class ExactResumeHook(Hook):
         """Checks a checkpoint that is being resumed from against the model, before anything is loaded into it."""
         if not runner._resume:
             return
-        _check_weights(runner, checkpoint.get("state_dict", checkpoint))
+        _check_weights(runner, checkpoint)
         self._saved = checkpoint.get(KEY) or {}
 
     def before_train_epoch(self, runner: Runner) -> None:
@@ -194,27 +195,9 @@ def _total_batch(loader: DataLoader) -> int:
 def _check_weights(runner: Runner, found: dict[str, Any]) -> None:
     """Raises unless a checkpoint's weights have the model's names and shapes."""
     model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-    wanted = model.state_dict()
-    found = {name.removeprefix("module."): value for name, value in found.items()}
-    faults = {
-        "missing": sorted(wanted.keys() - found.keys()),
-        "unexpected": sorted(found.keys() - wanted.keys()),
-        "of another shape": [
-            f"{name} {tuple(found[name].shape)} instead of {tuple(wanted[name].shape)}"
-            for name in wanted
-            if name in found and found[name].shape != wanted[name].shape
-        ],
-    }
-    listed = "; ".join(
-        f"{len(names)} {kind} ({_some(names)})" for kind, names in faults.items() if names
-    )
+    listed = mismatch(model.state_dict(), state_dict_of(found))
     if listed:
         raise ConfigError(
             f"the checkpoint to resume from does not match the model: {listed}. Resume with the config it was trained "
             "with, or start anew from its weights with --cfg-options load_from=PATH instead of --resume"
         )
-
-
-def _some(names: list[str], most: int = 3) -> str:
-    """The first few names."""
-    return ", ".join(names[:most]) + (", ..." if len(names) > most else "")
