@@ -2,68 +2,115 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from copy import deepcopy
 from itertools import chain, islice, zip_longest
+from typing import Any
 
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
-from torch import Tensor
+from torch import Tensor, nn
 
+from mixssl.mixing import Mixer, StepRandom
 from mixssl.registry import MODELS
 from mixssl.structures import MixedView
 from mixssl.utils.errors import ConfigError
 from mixssl.visualization.mixtures import mixture_kind
 
-__all__ = ["draw_mixtures"]
+__all__ = ["build_model", "clean_views", "draw_mixtures", "sample_mixtures"]
 
 _STEPS_PER_MIXTURE = 8
 """Steps tried for each mixture wanted, so that a kind drawn one time in ten is still likely to be seen."""
+_IMAGES = 32
+"""Images of a batch that take part: enough for any picture, and little memory where images are large."""
 
 
 def draw_mixtures(cfg: Config, number: int, seed: int = 0) -> tuple[list[Tensor], list[MixedView]]:
-    """Mixes the first training batch of a config as the first steps of a run would, each step with its own draw.
+    """Mixes images of a config's first training batch as the first steps of a run would, each step with its own draw.
 
     The loader runs in this process and draws from the global generators, which are the caller's to seed.
 
     Args:
-        cfg: A whole training config with a mixer. Not modified.
+        cfg: A whole training config with a mixer, in its data preprocessor or in its model. Not modified.
         number: Mixtures wanted, >= 1.
         seed: Of the mixer's draws.
 
     Returns:
-        views: Clean views of the batch, each (N, C, H, W), normalised.
-        mixtures: As many as wanted, the kinds that the mixer makes by turns, else in the order drawn.
+        views: Clean views of up to 32 images, each (N, C, H, W), normalised.
+        mixtures: As many as wanted, the kinds that the mixer makes by turns, else in the order drawn. Learned ones have
+            no pixels before the model's ``render_mixtures`` has seen them.
 
     Raises:
-        ConfigError: If ``number`` is below 1, the config has no mixer, or its mixer leaves the pixels to the model.
+        ConfigError: If ``number`` is below 1, or the config has no mixer.
     """
     if number < 1:
         raise ConfigError(f"the number of mixtures is {number} and must be at least 1")
+    init_default_scope(cfg.get("default_scope", "mmpretrain"))
     settings = cfg.get("data_preprocessor") or cfg.get("model", {}).get("data_preprocessor") or {}
-    if settings.get("mixer") is None:
+    if settings.get("mixer") is not None:
+        preprocessor = MODELS.build({**settings, "seed": seed})
+        mixer = preprocessor.mixer
+    else:
+        model = build_model(cfg) if cfg.get("model", {}).get("mix_block") else None
+        preprocessor, mixer = (
+            getattr(model, "data_preprocessor", None),
+            getattr(model, "mixer", None),
+        )
+    if mixer is None:
         raise ConfigError(
             "this config has no mixer, so there is nothing to draw: set data_preprocessor.mixer, "
             "for instance to dict(type='mixssl.UnMix')"
         )
-    init_default_scope(cfg.get("default_scope", "mmpretrain"))
     loader = {**cfg.train_dataloader, "num_workers": 0, "persistent_workers": False}
     batch = next(iter(Runner.build_dataloader(loader, seed=seed)))
-    preprocessor = MODELS.build({**settings, "seed": seed})
-    views: list[Tensor] = []
-    drawn: list[MixedView] = []
-    for _ in range(_STEPS_PER_MIXTURE * number):
-        data = preprocessor(dict(batch), True)
-        views = data["inputs"]
-        drawn += data["mixtures"]
-    if any(mixture.images is None for mixture in drawn):
-        raise ConfigError(
-            "this config's mixer leaves mixing to the model, so its data hold no mixed pixels to draw"
-        )
-    return views, _by_turns(drawn, number)
+    views = clean_views(preprocessor, batch, _IMAGES)
+    return views, sample_mixtures(mixer, views, number, seed)
 
 
-def _by_turns(drawn: list[MixedView], number: int) -> list[MixedView]:
-    """The first mixtures of each kind, in turns, kinds in alphabetical order."""
+def build_model(cfg: Config) -> Any:
+    """Builds a config's model as a runner does, with the config's data preprocessor; its weights stay as built."""
+    model = deepcopy(dict(cfg.model))
+    if cfg.get("data_preprocessor") is not None:
+        model.setdefault("data_preprocessor", deepcopy(dict(cfg.data_preprocessor)))
+    return MODELS.build(model)
+
+
+def clean_views(preprocessor: nn.Module, batch: Any, images: int | None = None) -> list[Tensor]:
+    """What a data preprocessor makes of a batch in training before it mixes.
+
+    Args:
+        preprocessor: Stays as it is: a copy makes what views there are to be made, with the draws of the next step.
+        batch: Of the data loader.
+        images: Of the batch, from the first on; None for all.
+
+    Returns:
+        Clean views, each (N, C, H, W), normalised; a single one where the batch has no list of views.
+    """
+    own: Any = deepcopy(preprocessor)
+    own.mixer = None
+    made = own(batch, getattr(own, "views", None) is not None)["inputs"]
+    return [view[:images].clone() for view in (made if isinstance(made, list) else [made])]
+
+
+def sample_mixtures(
+    mixer: Mixer, views: Sequence[Tensor], number: int, seed: int
+) -> list[MixedView]:
+    """Mixes views as the first steps of a run would, each step with its own draw.
+
+    Args:
+        mixer: Of the config.
+        views: Clean views, each (N, C, H, W), normalised.
+        number: Mixtures wanted, >= 1.
+        seed: Of the draws; the same seed gives the same λ, partners and regions.
+
+    Returns:
+        As :func:`draw_mixtures`.
+    """
+    random = StepRandom(seed)
+    drawn = [
+        mixture for _ in range(_STEPS_PER_MIXTURE * number) for mixture in mixer(views, random())
+    ]
     kinds: dict[str, list[MixedView]] = {}
     for mixture in drawn:
         kinds.setdefault(mixture_kind(mixture), []).append(mixture)

@@ -21,7 +21,16 @@ _HEADINGS = ("own image", "partner", "weight of own\n(white 1, black 0)", "mixtu
 
 
 def mixture_kind(mixture: MixedView) -> str:
-    """Says how images are mixed: "region" (a box), "global" (each row has one weight for all pixels) or "mask"."""
+    """Says how images are mixed.
+
+    Returns:
+        "region" (a box), "global" (each row has one weight for all pixels), "mask", "for the encoder" or "for the
+        block" (a learned mask, by who learns from it), or "hidden" (features are mixed and no pixels).
+    """
+    if mixture.layer is not None:
+        return "hidden"
+    if mixture.learned is not None:
+        return f"for the {mixture.learned}"
     if mixture.boxes is not None:
         return "region"
     if mixture.mask is None or bool((mixture.mask == mixture.mask[..., :1, :1]).all()):
@@ -39,12 +48,15 @@ def mixture_figure(
 ) -> Figure:
     """Draws one row of each mixture beside the two images it is made of, with its λ.
 
+    Beneath a learned mask stands its mean. Where features are mixed there is no mixture to be seen, and a note says so.
+
     Args:
         views: Clean views that were mixed, each (N, C, H, W), normalised, C of 1 or 3 (red, green, blue).
         mixtures: Any mixtures of these views; give the same one several times to see several of its rows.
         mean: Per channel, as the views were normalised with, in [0, 255]; None where they were not.
         std: As ``mean``.
-        rows: Row to draw of each mixture; the first of the first, the second of the second, ... by default.
+        rows: Row to draw of each mixture; by default the first of the first, the second of the second, ..., each time
+            the next one whose image has not drawn itself for a partner.
         title: Printed on top.
 
     Returns:
@@ -54,17 +66,10 @@ def mixture_figure(
     Raises:
         ValueError: If there is nothing to draw, mixtures and rows differ in number, or a mixture has no pixels yet.
     """
-    if not mixtures:
-        raise ValueError("mixtures is empty: give at least one mixture to draw")
-    rows = (
-        [i % len(mixture.lam) for i, mixture in enumerate(mixtures)] if rows is None else list(rows)
-    )
-    if len(rows) != len(mixtures):
-        raise ValueError(
-            f"rows has {len(rows)} entries for {len(mixtures)} mixtures: give one for each"
-        )
+    rows = rows_to_draw(mixtures, rows)
     lines = (len(mixtures) + 1) // 2
-    figure = new_figure(1.52 * lines + (1.3 if title else 0.8), title)
+    line = 1.7 if any(mixture.learned for mixture in mixtures) else 1.52
+    figure = new_figure(line * lines + (1.3 if title else 0.8), title)
     # The fifth, narrow column keeps the two groups of a line apart.
     axes = figure.subplots(lines, 9, squeeze=False, width_ratios=[1, 1, 1, 1, 0.55, 1, 1, 1, 1])
     for axis in axes.flat:
@@ -79,6 +84,28 @@ def mixture_figure(
     return figure
 
 
+def rows_to_draw(mixtures: Sequence[MixedView], rows: Sequence[int] | None) -> list[int]:
+    """Returns the row of each mixture, or raises a ValueError as :func:`mixture_figure` says."""
+    if not mixtures:
+        raise ValueError("mixtures is empty: give at least one mixture to draw")
+    if rows is None:
+        return [_row_of_two(mixture, i % len(mixture.lam)) for i, mixture in enumerate(mixtures)]
+    if len(rows) != len(mixtures):
+        raise ValueError(
+            f"rows has {len(rows)} entries for {len(mixtures)} mixtures: give one for each"
+        )
+    return list(rows)
+
+
+def _row_of_two(mixture: MixedView, first: int) -> int:
+    """The first row, from ``first`` on and around, whose two images differ; ``first`` if there is none."""
+    if mixture.source != mixture.partner_view:
+        return first
+    differ = (mixture.index != mixture.partner).tolist()
+    order = [*range(first, len(differ)), *range(first)]
+    return next((row for row in order if differ[row]), first)
+
+
 def _draw_mixture(
     tiles: Sequence[Axes],
     views: Sequence[Tensor],
@@ -87,30 +114,51 @@ def _draw_mixture(
     norm: tuple[Any, Any],
 ) -> None:
     """Fills the four tiles of one row of a mixture."""
-    if mixture.images is None:
-        raise ValueError(
-            "a mixture has no pixels yet: it is rendered, or features are mixed, inside the model"
-        )
     own = views[mixture.source][mixture.index[row]]
     partner = views[mixture.partner_view][mixture.partner[row]]
     lam = float(mixture.lam[row])
     other = "" if mixture.partner_view == mixture.source else f" (view {mixture.partner_view})"
-    weight = _weight_map(mixture, row)
-    _tile(tiles[0], _pixels(own, *norm), f"× {lam:.2f}")
-    _tile(tiles[1], _pixels(partner, *norm), f"× {1 - lam:.2f}{other}")
-    _tile(tiles[2], weight, mixture_kind(mixture))
-    _tile(tiles[3], _pixels(mixture.images[row], *norm), f"λ = {lam:.2f}", bold=True)
+    # What a learned mask gives of an image is not λ before it is adjusted.
+    signs = ("×", "×") if mixture.learned is None else ("λ =", "1 − λ =")
+    show(tiles[0], pixels(own, *norm), f"{signs[0]} {lam:.2f}")
+    show(tiles[1], pixels(partner, *norm), f"{signs[1]} {1 - lam:.2f}{other}")
+    if mixture.layer is not None:
+        show(tiles[2], torch.full(own.shape[-2:], lam), "hidden")
+        _note(tiles[3], f"features mixed\nat {mixture.layer},\nno pixels", f"λ = {lam:.2f}")
+        return
+    mixed = require_pixels(mixture)
+    weight = weight_map(mixture, row)
+    mean = f"\nmean {float(weight.mean()):.2f}" if mixture.learned else ""
+    show(tiles[2], weight, f"{mixture_kind(mixture)}{mean}")
+    show(tiles[3], pixels(mixed[row], *norm), f"λ = {lam:.2f}", bold=True)
     if mixture.boxes is not None:
         for tile in tiles[1:]:
             _outline(tile, mixture.boxes[row])
 
 
-def _tile(tile: Axes, image: Tensor, caption: str, bold: bool = False) -> None:
+def require_pixels(mixture: MixedView) -> Tensor:
+    """Returns the mixed images, or raises a ValueError where there are none yet."""
+    if mixture.images is None:
+        raise ValueError(
+            "a mixture has no pixels yet: its mask is learned, so have the model render it (render_mixtures)"
+        )
+    return mixture.images
+
+
+def show(tile: Axes, image: Tensor, caption: str, bold: bool = False) -> None:
     """Shows an image, (H, W) or (H, W, 3) in [0, 1], with a caption beneath."""
     tile.set_axis_on()
     tile.imshow(image.numpy(), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
     tile.set(xticks=[], yticks=[])
     tile.set_xlabel(caption, fontsize=12, fontweight="bold" if bold else "normal")
+
+
+def _note(tile: Axes, text: str, caption: str) -> None:
+    """Writes words where an image would be."""
+    tile.set_axis_on()
+    tile.set(xticks=[], yticks=[], aspect="equal", xlim=(0, 1), ylim=(0, 1))
+    tile.text(0.5, 0.5, text, ha="center", va="center", fontsize=10)
+    tile.set_xlabel(caption, fontsize=12, fontweight="bold")
 
 
 def _outline(tile: Axes, box: Tensor) -> None:
@@ -125,7 +173,7 @@ def _outline(tile: Axes, box: Tensor) -> None:
         )
 
 
-def _weight_map(mixture: MixedView, row: int) -> Tensor:
+def weight_map(mixture: MixedView, row: int) -> Tensor:
     """Weight of the own image per pixel, (H, W)."""
     if mixture.mask is not None:
         return mixture.mask[row, 0].detach().float().cpu()
@@ -133,7 +181,7 @@ def _weight_map(mixture: MixedView, row: int) -> Tensor:
     return torch.full(mixture.images.shape[-2:], float(mixture.lam[row]))
 
 
-def _pixels(image: Tensor, mean: Sequence[float] | None, std: Sequence[float] | None) -> Tensor:
+def pixels(image: Tensor, mean: Sequence[float] | None, std: Sequence[float] | None) -> Tensor:
     """Undoes the normalisation: (C, H, W) to (H, W) or (H, W, 3), in [0, 1]."""
     image = image.detach().float().cpu()
     if std is not None:

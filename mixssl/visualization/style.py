@@ -4,9 +4,20 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-__all__ = ["COLOURS", "DPI", "MARKERS", "WIDTH", "look", "new_figure", "save_figure"]
+__all__ = [
+    "COLOURS",
+    "DPI",
+    "MARKERS",
+    "WIDTH",
+    "figure_pixels",
+    "look",
+    "new_figure",
+    "save_figure",
+]
 
 WIDTH = 12.0
 """Of every picture, in inches."""
@@ -58,3 +69,11 @@ def save_figure(figure: Figure, path: str | Path) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=DPI, facecolor="white")
     return path
+
+
+def figure_pixels(figure: Figure) -> np.ndarray:
+    """Draws a figure into an array, (height, width, 3), uint8, red first, with the pixels that its file would have."""
+    figure.set_dpi(DPI)
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba())[..., :3].copy()

@@ -43,10 +43,15 @@ def test_a_config_without_a_mixer_is_refused(cfg: Config) -> None:
         draw_mixtures(cfg, 2)
 
 
-def test_a_mixer_that_mixes_inside_the_model_is_refused(cfg: Config) -> None:
-    cfg.data_preprocessor.mixer = {"type": "mixssl.ManifoldMix"}
-    with pytest.raises(ConfigError, match="no mixed pixels"):
-        draw_mixtures(cfg, 1)
+def test_mixtures_of_hidden_features_are_drawn_with_a_note(cfg: Config) -> None:
+    cfg.data_preprocessor.mixer = {"type": "mixssl.ManifoldMix", "layers": ["layer1"]}
+    views, (mixture,) = draw_mixtures(cfg, 1)
+    assert mixture.images is None and mixture_kind(mixture) == "hidden"
+    figure = mixture_figure(views, [mixture])
+    texts = [text.get_text() for axes in figure.axes for text in axes.texts]
+    assert texts == ["features mixed\nat layer1,\nno pixels"]
+    labels = [axes.get_xlabel() for axes in figure.axes]
+    assert f"λ = {float(mixture.lam[0]):.2f}" in labels and "hidden" in labels
 
 
 def test_nothing_is_refused(cfg: Config) -> None:

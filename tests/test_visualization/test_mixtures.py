@@ -81,6 +81,24 @@ def test_each_mixture_has_its_row_by_default(views: list[torch.Tensor]) -> None:
     assert [tile.get_xlabel() for tile in tiles[3::4]] == ["λ = 0.10", "λ = 0.20", "λ = 0.30"]
 
 
+def test_a_row_that_is_mixed_with_itself_is_passed_over(views: list[torch.Tensor]) -> None:
+    mixture = _mix(views, 1.0)._replace(
+        lam=torch.tensor([0.1, 0.2, 0.3, 0.4]), partner=torch.tensor([0, 1, 3, 2])
+    )
+    tiles = _tiles(mixture_figure(views, [mixture] * 2))
+    assert [tile.get_xlabel() for tile in tiles[3::4]] == ["λ = 0.30", "λ = 0.30"]
+    alone = mixture._replace(partner=mixture.index)
+    assert _tiles(mixture_figure(views, [alone]))[3].get_xlabel() == "λ = 0.10"
+
+
+def test_a_learned_mask_is_shown_with_its_mean(views: list[torch.Tensor]) -> None:
+    mixture = _mix(views, 1.0)._replace(mask=torch.full((4, 1, 8, 8), 0.25), learned="block")
+    own, partner, weight, _ = _tiles(mixture_figure(views, [mixture]))
+    lam = float(mixture.lam[0])
+    assert weight.get_xlabel() == "for the block\nmean 0.25"
+    assert own.get_xlabel() == f"λ = {lam:.2f}" and partner.get_xlabel() == f"1 − λ = {1 - lam:.2f}"
+
+
 def test_kinds(views: list[torch.Tensor]) -> None:
     mixture = _mix(views, 1.0)
     assert mixture_kind(mixture) == "global"
@@ -88,6 +106,8 @@ def test_kinds(views: list[torch.Tensor]) -> None:
     soft = torch.linspace(0, 1, 64).view(1, 1, 8, 8).repeat(4, 1, 1, 1)
     soft[0] = 1  # a mask that happens to cover all of the first image
     assert mixture_kind(mixture._replace(mask=soft)) == "mask"
+    assert mixture_kind(mixture._replace(learned="encoder")) == "for the encoder"
+    assert mixture_kind(mixture._replace(images=None, layer="layer1")) == "hidden"
 
 
 def test_views_and_mixtures_stay_as_they_were(views: list[torch.Tensor]) -> None:

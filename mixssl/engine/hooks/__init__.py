@@ -5,6 +5,7 @@ from mixssl.engine.hooks.graceful_stop_hook import GracefulStopHook
 from mixssl.engine.hooks.knn_monitor_hook import KNNMonitorHook
 from mixssl.engine.hooks.linear_probe_hook import LinearProbeHook
 from mixssl.engine.hooks.median_hook import MedianHook
+from mixssl.engine.hooks.mixture_grid_hook import MixtureGridHook
 from mixssl.engine.hooks.odc_hook import ODCHook
 from mixssl.engine.hooks.precise_bn_hook import PreciseBNHook
 from mixssl.engine.hooks.progress_hook import ProgressHook
@@ -17,6 +18,7 @@ __all__ = [
     "KNNMonitorHook",
     "LinearProbeHook",
     "MedianHook",
+    "MixtureGridHook",
     "ODCHook",
     "PreciseBNHook",
     "ProgressHook",
