@@ -100,7 +100,7 @@ def describe(state: Mapping[str, Tensor]) -> ResNetShape:
 
 def _stem(state: Mapping[str, Tensor]) -> str | None:
     """A stem in words; None where there is none."""
-    if "stem.0.weight" in state:
+    if any(name.startswith("stem.") for name in state):
         return "a deep stem of three 3x3 convolutions (ResNet-C and -D)"
     conv = state.get("conv1.weight")
     if conv is None or conv.dim() != 4:

@@ -87,7 +87,7 @@ def find_backbone(checkpoint: Checkpoint, encoder: str = "online") -> tuple[dict
         if found:
             return found, prefix
     bare = {name: value for name, value in state.items() if not name.startswith(HEADS)}
-    if encoder == "online" and {"conv1.weight", "stem.0.weight"} & bare.keys():
+    if encoder == "online" and any(name.startswith(("conv1.", "stem.")) for name in bare):
         return bare, ""
     there = ", ".join(sorted({name.partition(".")[0] for name in state})[:6])
     other = "a method with a momentum encoder" if encoder == "momentum" else "pre-training"
