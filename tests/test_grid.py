@@ -144,7 +144,9 @@ def test_a_transformer_trains_with_what_a_resnet_does(recipe: Any) -> None:
     mixer = dict(recipe.mixer)
     if mixer["type"] == "mixssl.ManifoldMix":
         mixer["layers"] = ("input", "layers.0")
-    cfg = mocov3_vit(data_preprocessor=preprocessor(mixer), mix_head=recipe.head)
+    cfg = mocov3_vit(data_preprocessor=preprocessor(mixer), mix_head=recipe.head, **recipe.model)
+    if "mix_block" in cfg:
+        cfg["mix_block"] = cfg["mix_block"] | {"layer": "layers.0", "in_channels": 16}
     cfg["backbone"] = cfg["backbone"] | {"img_size": 8, "patch_size": 2}
     assert not three_steps(cfg).idle
 

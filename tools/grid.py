@@ -67,6 +67,7 @@ def _head(name: str, **settings: Any) -> dict:
 
 UNMIX = _mixer("UnMix", p_global=0.5)
 CROSS = _head("UnMixHead")
+MIX_BLOCK = _head("MixBlockPlus", in_channels=256)
 MOCHI = _head("MoCHiHead", hardest=16, pairs=8, with_query=4, warmup_epochs=0.0)
 
 RECIPES = (
@@ -119,6 +120,14 @@ RECIPES = (
     Recipe("i-Mix, N-pair", "imix", _mixer("IMix"), _head("IMixHead")),
     Recipe("i-Mix, N-pair, CutMix", "imix", _mixer("ICutMix"), _head("IMixHead")),
     Recipe("i-Mix, predictive", "imix", _mixer("IMix"), _head("IMixPredictHead")),
+    Recipe("AMix-I", "amix", _mixer("AMix"), _head("AMixHead"), {"mix_block": MIX_BLOCK}),
+    Recipe(
+        "AMix-I, a λ per image",
+        "amix",
+        _mixer("AMix", per_sample=True),
+        _head("AMixHead"),
+        {"mix_block": MIX_BLOCK},
+    ),
     Recipe("MoCHi", "mochi", None, None, {"hard_negatives": MOCHI}),
     Recipe("MoCHi beside Un-Mix", "mochi", UNMIX, CROSS, {"hard_negatives": MOCHI}),
 )

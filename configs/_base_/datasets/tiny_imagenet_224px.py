@@ -1,34 +1,12 @@
 # Tiny ImageNet enlarged to views of 224 pixels, with MoCo v2's augmentation and ImageNet's mean and spread, as MixCo's
 # authors pre-train on it: two devices of 64 images.
-_base_ = ['./tiny_imagenet.py']
+_base_ = ['./tiny_imagenet.py', './views_mocov2.py']
 
 data_preprocessor = dict(mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375])
 
-view_pipeline = [
-    dict(type='RandomResizedCrop', scale=224, crop_ratio_range=(0.2, 1.0), backend='pillow'),
-    dict(
-        type='RandomApply',
-        prob=0.8,
-        transforms=[
-            dict(
-                type='ColorJitter',
-                brightness=0.4,
-                contrast=0.4,
-                saturation=0.4,
-                hue=0.1,
-                backend='cv2')
-        ]),
-    dict(
-        type='RandomGrayscale',
-        prob=0.2,
-        keep_channels=True,
-        channel_weights=(0.114, 0.587, 0.2989)),
-    dict(type='GaussianBlur', magnitude_range=(0.1, 2.0), magnitude_std='inf', prob=0.5),
-    dict(type='RandomFlip', prob=0.5),
-]
 train_pipeline = [
     dict(type='LoadImageFromFile'),
-    dict(type='MultiView', num_views=2, transforms=[view_pipeline]),
+    dict(type='MultiView', num_views=2, transforms=[_base_.mocov2_views]),
     dict(type='PackInputs'),
 ]
 test_pipeline = [

@@ -14,13 +14,15 @@ from mixssl.structures import MixedView
 __all__ = ["check_layers", "mixed_hidden"]
 
 
-def check_layers(backbone: nn.Module, layers: tuple[str, ...]) -> None:
-    """Raises a ValueError where the backbone has no module of a name."""
+def check_layers(
+    backbone: nn.Module, layers: tuple[str, ...], who: str = "the mixer mixes behind"
+) -> None:
+    """Raises a ValueError where the backbone has no module of a name; ``who`` begins the message."""
     modules = dict(backbone.named_modules())
     for layer in layers:
         if layer not in modules:
             raise ValueError(
-                f"the mixer mixes behind {layer!r} and {type(backbone).__name__} has no such module: "
+                f"{who} {layer!r} and {type(backbone).__name__} has no such module: "
                 f"choose layers like {', '.join(name for name, _ in backbone.named_children())}"
             )
 

@@ -70,7 +70,7 @@ class LearnedMixing(_Algorithm):
                 "with a clean view: set joint_bn=False on the model"
             )
         self.mix_block = MODELS.build(mix_block)
-        check_layers(self.backbone, (self.mix_block.layer,))
+        check_layers(self.backbone, (self.mix_block.layer,), "mix_block reads")
         if self.momentum_guide is None:
             self.mix_guide = CosineEMA(nn.Sequential(self.backbone, self.neck), momentum=0.001)
 

@@ -1,0 +1,13 @@
+# STL-10 at its own 96 pixels with MoCo v2's views; labelled and unlabelled training images together.
+_base_ = ['./stl10.py', './views_mocov2.py']
+
+view_pipeline = [dict(_base_.mocov2_views[0], scale=96), *_base_.mocov2_views[1:]]
+train_pipeline = [
+    dict(type='MultiView', num_views=2, transforms=[view_pipeline]),
+    dict(type='PackInputs'),
+]
+test_pipeline = [dict(type='PackInputs')]
+
+train_dataloader = dict(batch_size=256, dataset=dict(pipeline=train_pipeline))
+knn_bank = dict(dataset=dict(pipeline=test_pipeline))
+knn_query = dict(dataset=dict(pipeline=test_pipeline))
