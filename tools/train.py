@@ -12,6 +12,7 @@ from mmengine.config import Config
 from mmengine.runner import find_latest_checkpoint
 
 import mixssl  # noqa: F401  (lets configs inherit from 'mixssl::...')
+from mixssl.engine.data_options import apply_data_options
 from mixssl.engine.launch import (
     add_common_arguments,
     build_runner,
@@ -150,6 +151,7 @@ def main() -> None:
     """Reads, checks, builds, trains: nothing is built before everything is checked."""
     args = parse_args()
     cfg = merge_args(load_config(args), args)
+    apply_data_options(cfg)
     forbid_silent_download(cfg)
     set_pretrained(cfg)
     check_config(cfg, launched_processes(cfg.launcher))

@@ -3,9 +3,10 @@
 from mixssl.datasets.cifar import CIFAR10, CIFAR100
 from mixssl.datasets.digit_scenes import DigitScenes
 from mixssl.datasets.digits import Digits
+from mixssl.datasets.in_memory import InMemory
 from mixssl.datasets.stl10 import STL10
 from mixssl.datasets.tiny_imagenet import TinyImageNet
-from mixssl.datasets.transforms import GaussianNoise, KeepDifficult
+from mixssl.datasets.transforms import GaussianNoise, KeepDifficult, PackImages
 
 __all__ = [
     "CIFAR10",
@@ -14,6 +15,8 @@ __all__ = [
     "DigitScenes",
     "Digits",
     "GaussianNoise",
+    "InMemory",
     "KeepDifficult",
+    "PackImages",
     "TinyImageNet",
 ]

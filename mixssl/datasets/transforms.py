@@ -10,7 +10,7 @@ from mmcv.transforms import BaseTransform
 
 from mixssl.registry import TRANSFORMS
 
-__all__ = ["GaussianNoise", "KeepDifficult"]
+__all__ = ["GaussianNoise", "KeepDifficult", "PackImages"]
 
 
 @TRANSFORMS.register_module()
@@ -62,6 +62,36 @@ class KeepDifficult(BaseTransform):
         """Clear ``ignore_flag`` of each of the ``instances``, in copies."""
         instances = [{**instance, "ignore_flag": 0} for instance in results["instances"]]
         return {**results, "instances": instances}
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}()"
+
+
+@TRANSFORMS.register_module()
+class PackImages(BaseTransform):
+    """Packs the pixels and nothing else, for images whose views are made on the device.
+
+    mmpretrain's ``PackInputs`` adds a record with a tensor for the label of each image, which pre-training does not
+    read and which takes data workers longer to hand over than small images do.
+
+    Raises:
+        ValueError: In a data worker, at the first image of another size than those before: a batch needs one size.
+    """
+
+    def __init__(self) -> None:
+        self._shape: tuple[int, ...] | None = None
+
+    def transform(self, results: dict[str, Any]) -> dict[str, Any]:
+        """Turns ``img`` (H, W, C) into ``inputs`` (C, H, W), a tensor of the same dtype; drops the rest."""
+        image = results["img"]
+        if image.shape != (self._shape or image.shape):
+            raise ValueError(
+                f"PackImages: an image of shape {image.shape} comes after one of {self._shape}, and views can be made "
+                "on the device of images of one size alone: put ResizeEdge and CenterCrop in front of MultiView, or "
+                "set device_augment=False"
+            )
+        self._shape = image.shape
+        return {"inputs": torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))}
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}()"

@@ -1,5 +1,9 @@
 # CIFAR-10 for two views, with the augmentation of the small-image MoCo recipes (Un-Mix's CIFAR setting).
 # The root holds either cifar-10-batches-py/ or train/<class>/ and test/<class>/; CIFAR10_ROOT moves it.
+# Both by one option each (docs/en/user_guides/speed.md): images decoded once, and views made by the device that trains.
+in_memory = False
+device_augment = False
+
 data_root = '{{$CIFAR10_ROOT:data/cifar10}}'
 dataset_type = 'mixssl.CIFAR10'
 

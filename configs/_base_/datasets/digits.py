@@ -1,4 +1,6 @@
 # scikit-learn's handwritten digits, 16x16: real images that come with a dependency.
+in_memory = False  # True: decoded once and shared with the data workers (docs/en/user_guides/speed.md)
+
 data_preprocessor = dict(
     type='mixssl.InstanceMixDataPreprocessor',
     mean=[79.731, 79.731, 79.731],
