@@ -1,3 +1,4 @@
+import multiprocessing
 import os
 import signal
 import time
@@ -139,3 +140,34 @@ def test_the_command_that_continues(argv, command):
 def test_interval_must_be_positive():
     with pytest.raises(ValueError, match="interval is 0 and must be at least 1"):
         ROOT_HOOKS.build({"type": "mixssl.GracefulStopHook", "interval": 0})
+
+
+class PoolAt(Hook):
+    """Hands work to a pool in the middle of training, as mmdet does to measure AP on VOC."""
+
+    found = None
+
+    def after_train_epoch(self, runner):
+        pool = multiprocessing.get_context("fork").Pool(2)
+        self.found = pool.map(abs, [-1, 2, -3])
+        pool.terminate()  # which sends SIGTERM, and waits
+        pool.join()
+
+
+def test_a_pool_of_processes_ends_when_it_is_done(tmp_path):
+    before, hook = signal.getsignal(signal.SIGALRM), PoolAt()
+
+    def give_up(number, frame):
+        for child in multiprocessing.active_children():
+            child.kill()
+        raise TimeoutError("the pool waits for workers that ignore SIGTERM")
+
+    signal.signal(signal.SIGALRM, give_up)
+    signal.alarm(30)
+    try:
+        toy_runner(tmp_path, _hooks(hook)).train()
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+    assert hook.found == [1, 2, 3]
+    assert (tmp_path / "epoch_3.pth").is_file()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import shlex
 import signal
@@ -97,8 +98,14 @@ class GracefulStopHook(Hook):
         self._stop_if_asked(runner, epoch=runner.epoch + 1, iteration=runner.iter)
 
     def _on_signal(self, number: int, frame: Any) -> None:
-        """Notes the first signal and dies of the second; a forked data worker ignores both."""
+        """Notes the first signal and dies of the second; a forked data worker ignores both.
+
+        A pool's workers, with which mmdet measures VOC, have no other way to end than SIGTERM: ignored, the pool would
+        wait for them for ever.
+        """
         if os.getpid() != self._owner:
+            if number == signal.SIGTERM and "PoolWorker" in multiprocessing.current_process().name:
+                os._exit(0)
             return
         now = time.monotonic()
         if not self._signal:
