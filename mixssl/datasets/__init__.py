@@ -5,6 +5,7 @@ from mixssl.datasets.digit_scenes import DigitScenes
 from mixssl.datasets.digits import Digits
 from mixssl.datasets.in_memory import InMemory
 from mixssl.datasets.stl10 import STL10
+from mixssl.datasets.subsets import ClassBalancedSubset, ListedSubset
 from mixssl.datasets.tiny_imagenet import TinyImageNet
 from mixssl.datasets.transforms import GaussianNoise, KeepDifficult, PackImages
 
@@ -12,11 +13,13 @@ __all__ = [
     "CIFAR10",
     "CIFAR100",
     "STL10",
+    "ClassBalancedSubset",
     "DigitScenes",
     "Digits",
     "GaussianNoise",
     "InMemory",
     "KeepDifficult",
+    "ListedSubset",
     "PackImages",
     "TinyImageNet",
 ]

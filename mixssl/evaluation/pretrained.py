@@ -6,8 +6,9 @@ from collections.abc import Iterable
 
 from torch import nn
 
+from mixssl.utils.checkpoints import read_checkpoint
 from mixssl.utils.errors import ConfigError
-from mixssl.utils.weights import mismatch, part_of, read_weights
+from mixssl.utils.weights import mismatch, part_of, state_dict_of
 
 __all__ = ["load_parts"]
 
@@ -19,7 +20,7 @@ def load_parts(model: nn.Module, path: str, parts: Iterable[str] = ("backbone",)
 
     Args:
         model: Has the parts as attributes; changed in place.
-        path: A file, or an address that mmengine can fetch. A file of a bare backbone, without the prefix, will do too.
+        path: The file. One of a bare backbone, without the prefix, will do too.
         parts: "backbone", "neck" or both.
 
     Returns:
@@ -29,7 +30,7 @@ def load_parts(model: nn.Module, path: str, parts: Iterable[str] = ("backbone",)
         ConfigError: The file's tensors are not those of the part, by name and shape, or there is no such
             file.
     """
-    state, lines = read_weights(path), []
+    state, lines = state_dict_of(read_checkpoint(path).state), []
     for part in parts:
         module = getattr(model, part, None)
         if module is None:

@@ -2,42 +2,17 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 
-from mmengine.runner.checkpoint import CheckpointLoader
 from torch import Tensor
 
-from mixssl.utils.errors import ConfigError
-
-__all__ = ["mismatch", "part_of", "read_weights", "state_dict_of"]
+__all__ = ["mismatch", "part_of", "state_dict_of"]
 
 
 def state_dict_of(checkpoint: Mapping) -> dict[str, Tensor]:
     """The weights in a checkpoint, without what a distributed wrapper puts before their names."""
     found = checkpoint.get("state_dict", checkpoint)
     return {name.removeprefix("module."): value for name, value in found.items()}
-
-
-def read_weights(path: str) -> dict[str, Tensor]:
-    """Reads the weights in a checkpoint, on the CPU.
-
-    Args:
-        path: A file, or an address that mmengine can fetch.
-
-    Raises:
-        ConfigError: There is no such file, or it holds no weights.
-    """
-    if "://" not in path and not os.path.isfile(path):
-        raise ConfigError(f"there is no checkpoint {path!r}: name an existing file")
-    try:
-        state = state_dict_of(
-            CheckpointLoader.load_checkpoint(path, map_location="cpu", logger="silent")
-        )
-    except Exception as error:  # what unpickling any file may raise has no common type
-        said = " ".join(str(error).split())[:200] or type(error).__name__
-        raise ConfigError(f"{path!r} is no checkpoint ({said})") from error
-    return state
 
 
 def part_of(state: Mapping[str, Tensor], part: str) -> dict[str, Tensor]:

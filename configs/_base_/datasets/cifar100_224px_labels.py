@@ -1,0 +1,20 @@
+# CIFAR-100 enlarged to 224 pixels, with labels, for a backbone that was pre-trained at that size, in the normalisation
+# of its pre-training.
+_base_ = ['./cifar100_labels.py']
+
+data_preprocessor = dict(mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375])
+
+train_pipeline = [
+    dict(type='RandomResizedCrop', scale=224, backend='pillow'),
+    dict(type='RandomFlip', prob=0.5),
+    dict(type='PackInputs'),
+]
+test_pipeline = [
+    dict(type='ResizeEdge', scale=256, edge='short', backend='pillow'),
+    dict(type='CenterCrop', crop_size=224),
+    dict(type='PackInputs'),
+]
+
+train_dataloader = dict(batch_size=256, num_workers=8, dataset=dict(pipeline=train_pipeline))
+val_dataloader = dict(batch_size=256, num_workers=8, dataset=dict(pipeline=test_pipeline))
+test_dataloader = val_dataloader

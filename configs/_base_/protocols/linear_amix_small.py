@@ -1,0 +1,4 @@
+# The same as AMix has it (§4.2) on STL-10 and Tiny ImageNet: lr 0.1.
+_base_ = ['./linear_amix.py']
+
+optim_wrapper = dict(optimizer=dict(lr=0.1))

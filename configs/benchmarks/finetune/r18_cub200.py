@@ -1,0 +1,11 @@
+# Fine-tuning a pre-trained ResNet-18 to CUB-200-2011 with the settings of AMix's fine-grained classifiers: 200
+# epochs, batches of 16, lr 5e-4. The papers have no figures for self-supervised backbones there.
+_base_ = [
+    '../../_base_/models/finetune_r18.py',
+    '../../_base_/protocols/supervised_cub200.py',
+]
+
+# As in ../../_base_/protocols/from_pretrained.py.
+pretrained = None
+
+model = dict(head=dict(num_classes=200))

@@ -1,0 +1,11 @@
+# Fine-tuning a pre-trained ResNet-50 to FGVC-Aircraft with the settings of AMix's fine-grained classifiers: 200
+# epochs, batches of 16, lr 5e-4. The papers have no figures for self-supervised backbones there.
+_base_ = [
+    '../../_base_/models/finetune_r50.py',
+    '../../_base_/protocols/supervised_aircraft.py',
+]
+
+# As in ../../_base_/protocols/from_pretrained.py.
+pretrained = None
+
+model = dict(head=dict(num_classes=100))
