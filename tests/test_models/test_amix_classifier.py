@@ -13,9 +13,10 @@ from support.classifiers import BLOCK, CLASSES, amix, labelled, plain, targets
 from support.ddp import run_ranks
 from support.methods_more import run_length
 from support.parents import assert_close_gradients, freeze_norms
-from support.tiny import WIDTH, build, sgd, total
+from support.tiny import WIDTH, backbone, build, sgd, total
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.utils.flop_counter import FlopCounterMode
 
 from mixssl.mixing import StepRandom
 from mixssl.models.necks import adjust_mask
@@ -476,6 +477,40 @@ def test_batches_that_do_not_serve_are_refused() -> None:
         _losses(build(amix(block_losses=("pbce",))), scores=scores)
     with run_length(0), pytest.raises(ValueError, match="max_iters"):
         _losses(model)
+
+
+def test_a_vision_transformer_gives_tokens_for_maps() -> None:
+    vit = {
+        "type": "mmpretrain.VisionTransformer",
+        "arch": {"embed_dims": 16, "num_layers": 3, "num_heads": 2, "feedforward_channels": 32},
+        "img_size": 16,
+        "patch_size": 4,
+    }
+    head = {
+        "type": "mmpretrain.VisionTransformerClsHead",
+        "num_classes": CLASSES,
+        "in_channels": 16,
+        "hidden_dim": 8,
+    }
+    block = BLOCK | {"in_channels": 16, "layer": "layers.1"}
+    model = build(
+        amix(backbone=vit, neck=None, head=head, mix_block=block, block_losses=ALL_LOSSES)
+    )
+    total(_losses(model)).backward()
+    assert all(p.grad is not None for p in model.parameters() if p.requires_grad)
+
+
+def test_a_step_counts_three_plain_ones() -> None:
+    def operations(cfg: dict) -> int:
+        model, batch = build(cfg), labelled(size=32)
+        total(model(**batch, mode="loss")).backward()
+        with FlopCounterMode(display=False) as counter:
+            total(model(**batch, mode="loss")).backward()
+        return counter.get_total_flops()
+
+    narrow = backbone(stem_channels=WIDTH)
+    ratio = operations(amix(backbone=narrow)) / operations(plain(backbone=narrow))
+    assert 2.9 < ratio < 3.0  # 2.98 here, 2.95 at four times the width
 
 
 def test_automix_trains_as_well() -> None:
