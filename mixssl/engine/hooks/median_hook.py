@@ -19,9 +19,8 @@ class MedianHook(Hook):
     """Logs the median of a metric over the last validations, after each of them.
 
     AMix records the median of the last ten epochs' test accuracy (§4.1). The values are kept in the MessageHub, hence
-    in every checkpoint; a resumed run goes on with them, without that of the epoch it resumes from, whose checkpoint was
-    written before it was validated. In the log and to all visualisation backends it is
-    ``<metric>_median``.
+    in every checkpoint; a resumed run goes on with them, without that of the epoch it resumes from, whose checkpoint
+    was written before its validation. The visualisation backends get it as ``<metric>_median``.
 
     Args:
         metric: Key of the validation's results, like "accuracy/top1".
