@@ -1,5 +1,5 @@
-# mmpretrain's ImageNet with labels, made fit for mixssl; 8 devices of 25 images. IMAGENET_ROOT holds train/ and val/ with a
-# folder for each class.
+# mmpretrain's ImageNet with labels, made fit for mixssl; 8 devices of 25 images. IMAGENET_ROOT holds train/ and val/
+# with a folder for each class.
 _base_ = ['mmpretrain::_base_/datasets/imagenet_bs32.py']
 
 data_root = '{{$IMAGENET_ROOT:data/imagenet}}'
