@@ -18,6 +18,7 @@ from mmengine.runner import Runner
 from torch import nn
 
 from mixssl.utils.config_checks import LOADERS, dataset_dicts
+from mixssl.utils.detection import require_detection
 from mixssl.utils.errors import ConfigError, NonFiniteLossError
 
 __all__ = [
@@ -31,6 +32,9 @@ __all__ = [
     "set_data_root",
     "set_pretrained",
 ]
+
+DETECTION = "mmdet"
+"""Default scope of configs that need it."""
 
 
 def add_common_arguments(parser: argparse.ArgumentParser) -> None:
@@ -73,7 +77,7 @@ def load_config(args: argparse.Namespace) -> Config:
         raise ConfigError(
             f"there is no config file {args.config!r}: see the folder configs/ for what there is"
         )
-    cfg = Config.fromfile(args.config)
+    cfg = _read_config(args.config)
     cfg.launcher = args.launcher
     if args.work_dir is not None:
         cfg.work_dir = args.work_dir
@@ -82,8 +86,23 @@ def load_config(args: argparse.Namespace) -> Config:
     return cfg
 
 
+def _read_config(path: str) -> Config:
+    """Reads a config; one of mmdet's only where detection can run, before anything else fails for want of it."""
+    try:
+        cfg = Config.fromfile(path)
+    except Exception:
+        if "mmdet::" in Path(path).read_text():  # its configs are looked up in the package
+            require_detection()
+        raise
+    if cfg.get("default_scope") == DETECTION:
+        require_detection()
+    return cfg
+
+
 def fill_loaders(cfg: Config, pin_memory: bool, persistent_workers: bool | None) -> None:
-    """Sets what loaders leave open: pinned memory, default_collate, and workers that stay between epochs.
+    """Sets what loaders leave open: pinned memory, workers that stay between epochs, and how a batch is made.
+
+    Detectors take lists of images of different sizes, everything else stacked ones.
 
     Args:
         cfg: Changed in place.
@@ -95,7 +114,8 @@ def fill_loaders(cfg: Config, pin_memory: bool, persistent_workers: bool | None)
         if loader is None:
             continue
         loader.setdefault("pin_memory", True)
-        loader.setdefault("collate_fn", {"type": "default_collate"})
+        kind = "pseudo_collate" if cfg.get("default_scope") == DETECTION else "default_collate"
+        loader.setdefault("collate_fn", {"type": kind})
         if persistent_workers is not None:
             loader.setdefault("persistent_workers", True)
         if not pin_memory:
@@ -208,17 +228,20 @@ def prepare_devices(cfg: Config) -> list[str]:
     ]
 
 
-class _CPURunner(Runner):
-    """A runner for several processes without GPUs."""
+class _PlainBNRunner(Runner):
+    """A runner for one process, or for several without GPUs."""
 
     def wrap_model(self, model_wrapper_cfg: dict | None, model: nn.Module) -> nn.Module:
-        """Wraps the model after making SyncBN plain, for which there is no CPU implementation."""
+        """Wraps the model after making SyncBN plain: there is nothing to synchronise, or nothing to do it with."""
         found = sum(isinstance(module, nn.SyncBatchNorm) for module in model.modules())
         if found:
             model = revert_sync_batchnorm(model)
-            self.logger.info(
+            why = (
                 f"SyncBN needs GPUs: its {found} layers are plain BN here, each process by itself."
+                if self.distributed
+                else f"One process has nothing to synchronise: {found} layers of SyncBN are plain BN here."
             )
+            self.logger.info(why)
         return super().wrap_model(model_wrapper_cfg, model)
 
 
@@ -226,10 +249,10 @@ def build_runner(cfg: Config, notes: list[str]) -> Runner:
     """Builds the runner that a config asks for, and logs ``notes``."""
     if "runner_type" in cfg:
         runner = RUNNERS.build(cfg)
-    elif cfg.launcher != "none" and not torch.cuda.is_available():
-        runner = _CPURunner.from_cfg(cfg)
+    elif cfg.launcher == "none" or not torch.cuda.is_available():
+        runner = _PlainBNRunner.from_cfg(cfg)
     else:
-        runner = Runner.from_cfg(cfg)  # with one process it makes SyncBN plain by itself
+        runner = Runner.from_cfg(cfg)
     for note in notes:
         runner.logger.info(note)
     return runner
