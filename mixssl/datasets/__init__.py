@@ -8,6 +8,7 @@ from mixssl.datasets.stl10 import STL10
 from mixssl.datasets.subsets import ClassBalancedSubset, ListedSubset
 from mixssl.datasets.tiny_imagenet import TinyImageNet
 from mixssl.datasets.transforms import GaussianNoise, KeepDifficult, PackImages
+from mixssl.datasets.xml_boxes import XMLBoxes
 
 __all__ = [
     "CIFAR10",
@@ -22,4 +23,5 @@ __all__ = [
     "ListedSubset",
     "PackImages",
     "TinyImageNet",
+    "XMLBoxes",
 ]
