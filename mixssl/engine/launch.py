@@ -90,8 +90,8 @@ def _read_config(path: str) -> Config:
     """Reads a config; one of mmdet's only where detection can run, before anything else fails for want of it."""
     try:
         cfg = Config.fromfile(path)
-    except Exception:
-        if "mmdet::" in Path(path).read_text():  # its configs are looked up in the package
+    except ModuleNotFoundError as error:
+        if DETECTION in str(error):  # whose configs it inherits
             require_detection()
         raise
     if cfg.get("default_scope") == DETECTION:

@@ -33,14 +33,17 @@ def _missing() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["default_scope = 'mmdet'\n", "_base_ = ['mmdet::_base_/models/no_such_model.py']\n"]
+    "text",
+    ["default_scope = 'mmdet'\n", "_base_ = ['mmdet::_base_/models/faster-rcnn_r50_fpn.py']\n"],
 )
 def test_a_detectors_config_says_first_what_is_missing(
     text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(launch, "require_detection", _missing)
+    monkeypatch.setattr("mmengine.config.config.is_installed", lambda package: False)
+    (tmp_path / "base.py").write_text(text)
     path = tmp_path / "detector.py"
-    path.write_text(text)
+    path.write_text("_base_ = ['./base.py']\n")
     args = argparse.Namespace(config=str(path), launcher="none", work_dir=None, local_rank=0)
     with pytest.raises(ConfigError, match="run make det"):
         load_config(args)
