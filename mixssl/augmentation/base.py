@@ -8,7 +8,7 @@ function of images and plan.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -17,7 +17,16 @@ from torch import Tensor
 from mixssl.registry import AUGMENTATIONS
 from mixssl.utils.errors import ConfigError
 
-__all__ = ["BRIGHTEST", "Operation", "build_operation", "gray", "probability", "send"]
+__all__ = [
+    "BRIGHTEST",
+    "Operation",
+    "build_operation",
+    "chosen_rows",
+    "gray",
+    "on_rows",
+    "probability",
+    "send",
+]
 
 BRIGHTEST = 255.0
 """Images are floating point, RGB, from 0 to this, not rounded between operations."""
@@ -71,7 +80,8 @@ def build_operation(step: Mapping[str, Any]) -> Operation:
         ConfigError: A step without a device form, or an argument that its device form does not take.
     """
     arguments = {key: value for key, value in step.items() if key != "_scope_"}
-    name = str(arguments.pop("type"))
+    kind = arguments.pop("type")
+    name = kind if isinstance(kind, str) else kind.__name__
     kind = AUGMENTATIONS.get(name.removeprefix("mmpretrain.").removeprefix("mmcv."))
     if kind is None:
         known = ", ".join(sorted(AUGMENTATIONS.module_dict))
@@ -95,6 +105,38 @@ def probability(name: str, value: float) -> float:
     if not 0 <= value <= 1:
         raise ConfigError(f"{name}: prob is {value}; it must lie in [0, 1]")
     return float(value)
+
+
+def chosen_rows(numbers: Tensor, prob: float) -> Tensor:
+    """Chooses images with a probability.
+
+    Args:
+        numbers: (N,), uniform on [0, 1), on the CPU.
+        prob: In [0, 1].
+
+    Returns:
+        (M,), int64, rising.
+    """
+    return (numbers < prob).nonzero()[:, 0]
+
+
+def on_rows(images: Tensor, rows: Tensor, change: Callable[[Tensor], Tensor]) -> Tensor:
+    """Changes some images of a batch.
+
+    Args:
+        images: (N, ...); not modified.
+        rows: (M,), int64, rising, on the CPU: which.
+        change: Makes of (M, ...) another tensor like it.
+
+    Returns:
+        A tensor like ``images``; the argument itself where no row is named.
+    """
+    if not len(rows):
+        return images
+    if len(rows) == len(images):
+        return change(images)
+    there = send(rows, images.device)
+    return images.index_copy(0, there, change(images.index_select(0, there)))
 
 
 def send(values: Tensor, device: torch.device) -> Tensor:

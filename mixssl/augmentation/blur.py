@@ -6,10 +6,9 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import torch
 from torch import Tensor
 
-from mixssl.augmentation.base import Operation, probability, send
+from mixssl.augmentation.base import Operation, chosen_rows, on_rows, probability, send
 from mixssl.augmentation.resampling import blur_weights, resample
 from mixssl.registry import AUGMENTATIONS
 from mixssl.utils.errors import ConfigError
@@ -77,17 +76,15 @@ class GaussianBlur(Operation):
 
     def plan(self, numbers: Tensor, size: tuple[int, int]) -> BlurPlan:
         """Draws a standard deviation for the chosen images."""
-        rows = (numbers[:, 0] < self.prob).nonzero()[:, 0]
+        rows = chosen_rows(numbers[:, 0], self.prob)
         return BlurPlan(rows, self.low + (self.high - self.low) * numbers[rows, 1])
 
     def apply(self, images: Tensor, plan: BlurPlan) -> Tensor:
         """Blurs the chosen ones."""
-        if not len(plan.rows) or self.high == 0:
+        if self.high == 0:
             return images
-        rows = send(plan.rows, images.device)
         # A standard deviation of 0 leaves an image as it is; this one does so without a division by 0.
         sigma = send(plan.sigma.clamp_min(1e-2), images.device)
         radius = math.ceil(CUT_AT * self.high)
         weights = [blur_weights(sigma, side, min(radius, side - 1)) for side in images.shape[-2:]]
-        blurred = resample(images.index_select(0, rows), *weights)
-        return torch.index_copy(images, 0, rows, blurred.to(images.dtype))
+        return on_rows(images, plan.rows, lambda chosen: resample(chosen, *weights))

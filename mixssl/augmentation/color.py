@@ -8,7 +8,15 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from mixssl.augmentation.base import BRIGHTEST, Operation, gray, probability, send
+from mixssl.augmentation.base import (
+    BRIGHTEST,
+    Operation,
+    chosen_rows,
+    gray,
+    on_rows,
+    probability,
+    send,
+)
 from mixssl.registry import AUGMENTATIONS
 from mixssl.utils.errors import ConfigError
 
@@ -202,13 +210,12 @@ class RandomGrayscale(Operation):
         self.weights = (last, green, first) if color_format == "bgr" else (first, green, last)
 
     def plan(self, numbers: Tensor, size: tuple[int, int]) -> Tensor:
-        """Which images: (N,), bool."""
-        return numbers[:, 0] < self.prob
+        """Which images: (M,), int64."""
+        return chosen_rows(numbers[:, 0], self.prob)
 
     def apply(self, images: Tensor, plan: Tensor) -> Tensor:
         """Puts the weighted sum into all channels of the chosen ones."""
-        chosen = send(plan, images.device).view(-1, 1, 1, 1)
-        return torch.where(chosen, gray(images, self.weights), images)
+        return on_rows(images, plan, lambda chosen: gray(chosen, self.weights).expand_as(chosen))
 
 
 @AUGMENTATIONS.register_module()
@@ -230,12 +237,13 @@ class Solarize(Operation):
         self.prob = probability("Solarize", prob)
 
     def plan(self, numbers: Tensor, size: tuple[int, int]) -> Tensor:
-        """Which images: (N,), bool."""
-        return numbers[:, 0] < self.prob
+        """Which images: (M,), int64."""
+        return chosen_rows(numbers[:, 0], self.prob)
 
     def apply(self, images: Tensor, plan: Tensor) -> Tensor:
         """Inverts the bright pixels of the chosen ones."""
-        if self.prob == 0:
-            return images
-        chosen = send(plan, images.device).view(-1, 1, 1, 1)
-        return torch.where(chosen & (images >= self.threshold), BRIGHTEST - images, images)
+        return on_rows(
+            images,
+            plan,
+            lambda chosen: torch.where(chosen >= self.threshold, BRIGHTEST - chosen, chosen),
+        )

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from mixssl.augmentation.base import Operation, probability, send
+from mixssl.augmentation.base import Operation, chosen_rows, on_rows, probability, send
 from mixssl.augmentation.resampling import crop_weights, resample
 from mixssl.registry import AUGMENTATIONS
 from mixssl.utils.errors import ConfigError
@@ -152,10 +152,9 @@ class RandomFlip(Operation):
         self.prob = probability("RandomFlip", prob)
 
     def plan(self, numbers: Tensor, size: tuple[int, int]) -> Tensor:
-        """Which images: (N,), bool."""
-        return numbers[:, 0] < self.prob
+        """Which images: (M,), int64."""
+        return chosen_rows(numbers[:, 0], self.prob)
 
     def apply(self, images: Tensor, plan: Tensor) -> Tensor:
         """Mirrors the chosen ones."""
-        chosen = send(plan, images.device).view(-1, 1, 1, 1)
-        return torch.where(chosen, images.flip(-1), images)
+        return on_rows(images, plan, lambda chosen: chosen.flip(-1))

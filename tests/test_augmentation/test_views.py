@@ -142,6 +142,23 @@ def test_under_autocast_nothing_is_rounded() -> None:
     assert mixed.equal(plain)
 
 
+@pytest.mark.gpu
+def test_on_a_gpu_the_views_are_the_same_and_the_host_never_waits() -> None:
+    images = _images(64, size=32)
+    pipeline = [CROP | {"scale": 32}, *PIPELINE[1:]]
+    expected = Views(2, [pipeline], seed=0)(images)
+    views, batch = Views(2, [pipeline], seed=0).cuda(), images.cuda()
+    views.random._settle()  # seed and step are read from the device once in a run
+    torch.cuda.synchronize()
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        made = views(batch)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    for a, b in zip(made, expected, strict=True):
+        torch.testing.assert_close(a.cpu(), b, rtol=0, atol=0.05)
+
+
 def test_steps_applied_at_random_are_applied_together_or_not_at_all() -> None:
     both = {"type": "RandomApply", "prob": 0.5, "transforms": [
         {"type": "Solarize", "thr": 0, "prob": 1.0},
@@ -289,6 +306,8 @@ PUBLISHED = {
     "wmse_cifar10": "configs/_base_/datasets/cifar10_mild.py",
     "stl10": "configs/_base_/datasets/stl10.py",
     "mixco_tiny": "configs/_base_/datasets/tiny_imagenet_224px.py",
+    "mocov1": "configs/unmix/mocov1_r50_in1k.py",
+    "mocov3": "mmpretrain::mocov3/mocov3_resnet50_8xb512-amp-coslr-100e_in1k.py",
     "mocov2": "mmpretrain::mocov2/mocov2_resnet50_8xb32-coslr-200e_in1k.py",
     "simclr": "mmpretrain::simclr/simclr_resnet50_8xb32-coslr-200e_in1k.py",
     "byol": "mmpretrain::byol/byol_resnet50_16xb256-coslr-200e_in1k.py",
