@@ -24,7 +24,7 @@ def test_each_image_is_a_row_and_each_source_a_column() -> None:
     assert [text.get_text() for text in first.texts] == ["dog"]
     assert [text.get_text() for text in second.texts] == ["cat 0.52", "dog 0.99"]
     assert not any(axis.patches for axis in below)
-    assert (IMAGE == before).all()
+    assert (before == IMAGE).all()
 
 
 def test_a_box_encloses_its_pixels_and_a_mask_tints_them() -> None:
