@@ -1,4 +1,4 @@
-"""The records that connect mixers, methods and mix heads: MixedView, Key, Term, Pair, SoftTerm, TwoWayTerm.
+"""The records that connect mixers, methods and mix heads: MixedView, Key, Pair, and the kinds of terms.
 
 Views are numbered through a training step: the clean views come first (0, 1, ...), then the mixtures in the order the
 mixer returned them. With two clean views the first mixture is view 2.
@@ -19,6 +19,7 @@ __all__ = [
     "IMAGE",
     "LOCAL",
     "AnyTerm",
+    "ClusterTerm",
     "Key",
     "MixedView",
     "Pair",
@@ -168,5 +169,25 @@ class TwoWayTerm(NamedTuple):
     name: str = "loss_mix"
 
 
-AnyTerm = Term | SoftTerm | TwoWayTerm
+class ClusterTerm(NamedTuple):
+    """One comparison with the clusters of the batch's images: a cross-entropy of a classifier, without a target.
+
+    Attributes:
+        online: Embedding that is classified, M rows.
+        index: Own image of each row, (M,), int64, in [0, N); None for a clean view, whose rows are the images.
+        partner: Image mixed into each, (M,), int64, in [0, N).
+        lam: How much of the own image each row shows, (M,), in [0, 1].
+        weight: Weight of the comparison.
+        name: Key in the loss dict; as in :class:`Term`.
+    """
+
+    online: Key
+    index: Tensor | None = None  # type: ignore[assignment]  # takes the name of the method that every tuple has
+    partner: Tensor | None = None
+    lam: Tensor | None = None
+    weight: Tensor | float = 1.0
+    name: str = "loss_mix"
+
+
+AnyTerm = Term | SoftTerm | TwoWayTerm | ClusterTerm
 """What the loss of a step is a list of."""

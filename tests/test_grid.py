@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from support.clusters import clusters
 from support.grid import CONFIGS, config, load_tool, three_steps
 from support.methods_more import mocov3_vit, run_length
 from support.tiny import build, preprocessor
@@ -38,7 +39,9 @@ def _others() -> Iterator[Any]:
             pair = (mixer["type"], head["type"])
             if pair not in listed and _reads(mixer, head):
                 name = " with ".join(part.removeprefix("mixssl.") for part in pair)
-                yield GRID.Recipe(name, "", mixer, head)
+                by_clusters = MIXERS.get(mixer["type"].removeprefix("mixssl.")).clusters
+                model = {"clusters": GRID.ODC} if by_clusters else {}
+                yield GRID.Recipe(name, "", mixer, head, model)
 
 
 OTHERS = list(_others())
@@ -147,6 +150,8 @@ def test_a_transformer_trains_with_what_a_resnet_does(recipe: Any) -> None:
     cfg = mocov3_vit(data_preprocessor=preprocessor(mixer), mix_head=recipe.head, **recipe.model)
     if "mix_block" in cfg:
         cfg["mix_block"] = cfg["mix_block"] | {"layer": "layers.0", "in_channels": 16}
+    if "clusters" in cfg:
+        cfg["clusters"] = clusters()
     cfg["backbone"] = cfg["backbone"] | {"img_size": 8, "patch_size": 2}
     assert not three_steps(cfg).idle
 

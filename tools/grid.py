@@ -25,12 +25,13 @@ BETWEEN = re.compile(r"(<!-- grid -->\n).*?(\n<!-- /grid -->)", re.S)
 """The place of the table in the README."""
 SUPERSCRIPTS = "⁰¹²³⁴⁵⁶⁷⁸⁹"
 
-SCALES, BANK = "scales", "hard negatives"
+CLUSTERS, SCALES, BANK = "clusters", "scales", "hard negatives"
 
 REASONS = {
     "rows": "draws a λ per image, and this method's loss is one of the whole batch: it needs one λ per batch.",
     "candidates": "is told apart from other images, and this method has no negatives to tell it apart from.",
     "regions": "compares regions of feature maps, for which this method's adapter has no neck.",
+    CLUSTERS: "is made or judged by clusters of embeddings, in whose place this method has prototypes.",
     SCALES: "needs a bank per input size; only MoCo's adapter has them.",
     BANK: "makes negatives from a MoCo queue. It mixes no pixels, and any mixture may run beside it.",
 }
@@ -68,6 +69,7 @@ def _head(name: str, **settings: Any) -> dict:
 UNMIX = _mixer("UnMix", p_global=0.5)
 CROSS = _head("UnMixHead")
 MIX_BLOCK = _head("MixBlockPlus", in_channels=256)
+ODC = _head("ODC", num_images=100000)
 MOCHI = _head("MoCHiHead", hardest=16, pairs=8, with_query=4, warmup_epochs=0.0)
 
 RECIPES = (
@@ -128,6 +130,21 @@ RECIPES = (
         _head("AMixHead"),
         {"mix_block": MIX_BLOCK},
     ),
+    Recipe(
+        "AMix-C",
+        "amix",
+        _mixer("AMix"),
+        _head("AMixHead", block=("cluster", "two_way")),
+        {"mix_block": MIX_BLOCK, "clusters": ODC},
+    ),
+    Recipe("Inter-Intra, by clusters", "policies", _mixer("InterIntra"), CROSS, {"clusters": ODC}),
+    Recipe(
+        "PuzzleMix, by clusters",
+        "policies",
+        _mixer("ClusterPuzzleMix", blocks=(2, 4)),
+        CROSS,
+        {"clusters": ODC},
+    ),
     Recipe("MoCHi", "mochi", None, None, {"hard_negatives": MOCHI}),
     Recipe("MoCHi beside Un-Mix", "mochi", UNMIX, CROSS, {"hard_negatives": MOCHI}),
 )
@@ -148,7 +165,8 @@ def offers(method: type[MixtureMethod]) -> frozenset[str]:
     """What a method can carry, if its config says so."""
     regions = {"regions"} if issubclass(method, RegionPooling) else set()
     bank = {BANK} if "hard_negatives" in inspect.signature(method.__init__).parameters else set()
-    return method.offers | regions | bank
+    clusters = {CLUSTERS} if method.clusterable else set()
+    return method.offers | regions | bank | clusters
 
 
 def needs(recipe: Recipe) -> frozenset[str]:
@@ -159,7 +177,8 @@ def needs(recipe: Recipe) -> frozenset[str]:
     mixer, head = MIXERS.build(recipe.mixer), MODELS.build(recipe.head)
     assert isinstance(mixer, Mixer) and isinstance(head, MixHead)
     head.check_mixer(mixer)
-    return frozenset(asked | head.needs | (set() if mixer.one_lam else {"rows"}))
+    asked |= set() if mixer.one_lam else {"rows"}
+    return frozenset(asked | head.needs | ({CLUSTERS} if mixer.clusters else set()))
 
 
 def lacking(method: type[MixtureMethod], recipe: Recipe) -> list[str]:

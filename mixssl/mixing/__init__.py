@@ -2,14 +2,17 @@
 
 from mixssl.mixing.amix import AMix
 from mixssl.mixing.base import Mixer
+from mixssl.mixing.deferred import Deferred, Salience
 from mixssl.mixing.imix import ICutMix, IMix
 from mixssl.mixing.local_global import InterCutMix, IntraCutMix, region_boxes, view_mixture
 from mixssl.mixing.mixco import MixCo, halves_mixture
 from mixssl.mixing.multiscale import MultiScale
 from mixssl.mixing.ops import blend, box_mask, mask_blend, paste
 from mixssl.mixing.policies import (
+    ClusterPuzzleMix,
     CutMix,
     FMix,
+    InterIntra,
     ManifoldMix,
     MixUp,
     Policy,
@@ -31,11 +34,14 @@ from mixssl.mixing.unmix import UnMix, global_mixture, region_mixture
 
 __all__ = [
     "AMix",
+    "ClusterPuzzleMix",
     "CutMix",
+    "Deferred",
     "FMix",
     "ICutMix",
     "IMix",
     "InterCutMix",
+    "InterIntra",
     "IntraCutMix",
     "ManifoldMix",
     "MixCo",
@@ -45,6 +51,7 @@ __all__ = [
     "Policy",
     "PuzzleMix",
     "ResizeMix",
+    "Salience",
     "SaliencyMix",
     "StepRandom",
     "StreamRandom",

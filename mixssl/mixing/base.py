@@ -24,12 +24,14 @@ class Mixer(ABC):
         layers: Modules of the backbone whose outputs it may have mixed, by their dotted names; empty for mixers of
             pixels.
         learned: Whether a network of the model makes the masks.
+        clusters: Whether it asks for the images' clusters, and so returns :class:`~mixssl.mixing.Deferred` mixtures.
     """
 
     layout: ClassVar[str] = "rows"
     one_lam: bool = True
     layers: tuple[str, ...] = ()
     learned: ClassVar[bool] = False
+    clusters: ClassVar[bool] = False
 
     @abstractmethod
     def __call__(self, views: Sequence[Tensor], generator: torch.Generator) -> list[MixedView]:
@@ -78,4 +80,13 @@ class Mixer(ABC):
             raise ValueError(
                 f"{type(self).__name__} mixes view {max(wanted)} and the pipeline gives {len(views)}: "
                 f"views must lie in [0, {len(views) - 1}], or raise num_views of MultiView"
+            )
+
+    def require_one_size(self, views: Sequence[Tensor], wanted: Sequence[int]) -> None:
+        """Raises a ValueError where the views that are mixed by the same draws have several sizes."""
+        sizes = {tuple(views[source].shape[-2:]) for source in wanted}
+        if len(sizes) > 1:
+            raise ValueError(
+                f"{type(self).__name__} got views of {sorted(sizes)} pixels and mixes views of one size: "
+                "name those of one size in views"
             )

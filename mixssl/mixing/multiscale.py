@@ -29,7 +29,7 @@ class MultiScale(Mixer):
         scales: Number of sizes, >= 1.
 
     Raises:
-        ValueError: If ``scales`` is less than 1.
+        ValueError: If ``scales`` is less than 1, or the mixer asks for clusters.
     """
 
     layout: ClassVar[str] = "scales"
@@ -38,6 +38,11 @@ class MultiScale(Mixer):
         if scales < 1:
             raise ValueError(f"scales of MultiScale is {scales} and must be >= 1")
         self.mixer: Mixer = MIXERS.build(mixer) if isinstance(mixer, dict) else mixer
+        if self.mixer.clusters:
+            raise ValueError(
+                f"MultiScale can't carry {type(self.mixer).__name__}, which asks for clusters: "
+                "choose another mixer, or views of one size"
+            )
         self.scales = scales
         self.one_lam = self.mixer.one_lam
 

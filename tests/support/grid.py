@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import torch
 from mmengine.model import BaseAveragedModel
 from support import methods, methods_more
+from support.clusters import clusters, samples, start
 from support.tiny import DIM, WIDTH, backbone, build, preprocessor, sgd, total, views
 from torch import Tensor, nn
 
@@ -52,6 +53,8 @@ def config(method: str, mixer: dict | None, head: dict | None, model: dict) -> d
     if "mix_block" in model:
         small = model["mix_block"] | {"layer": "layer1", "in_channels": WIDTH * 4}
         model = model | {"mix_block": small}
+    if "clusters" in model:
+        model = model | {"clusters": clusters(feat_dim=4 if method == "MixWMSE" else DIM)}
     needs_regions = head is not None and "LocalGlobal" in head["type"]
     return CONFIGS[method](
         f"mixssl.{method}",
@@ -80,6 +83,7 @@ class Trained(NamedTuple):
 def three_steps(cfg: dict, widths: tuple[float, ...] = (1.0, 1.0)) -> Trained:
     """Takes steps on random views, and asserts at each what every method promises."""
     model = build(cfg)
+    start(model)
     before = {name: value.detach().clone() for name, value in model.named_parameters()}
     copies = _momentum_copies(model)
     optimizer, losses = sgd(model), []
@@ -89,7 +93,8 @@ def three_steps(cfg: dict, widths: tuple[float, ...] = (1.0, 1.0)) -> Trained:
         for step in range(STEPS):
             clean = _views(step, widths)
             kept = [view.clone() for view in clean]
-            data = model.data_preprocessor({"inputs": clean, "data_samples": None}, True)
+            places = samples(range(step * BATCH, (step + 1) * BATCH))
+            data = model.data_preprocessor({"inputs": clean, "data_samples": places}, True)
             found = model(**data, mode="loss")
             assert all(torch.equal(a, b) for a, b in zip(kept, clean, strict=True)), (
                 "inputs changed"

@@ -7,13 +7,13 @@ import torch
 from support.tiny import views
 from torch import Tensor
 
-from mixssl.mixing import Mixer
+from mixssl.mixing import Deferred, Mixer
 from mixssl.registry import MIXERS
 from mixssl.structures import MixedView
 
 MIXERS.import_from_location()
 NAMES = sorted(MIXERS.module_dict)
-DECREED = {"ResizeMix", "PuzzleMix"}
+DECREED = {"ResizeMix", "PuzzleMix", "ClusterPuzzleMix"}
 """The pixels inside the mask are not the partner's at the same place; their own tests say what they are."""
 ALONE = {"IntraCutMix"}
 """An image is mixed with its own other view, so that one is enough."""
@@ -32,6 +32,17 @@ def _generator(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
+def _mix(mixer: Mixer, x: list[Tensor], generator: torch.Generator) -> list[MixedView]:
+    """Mixes; where a mixer asks for clusters there are four, in turns, and bright pixels matter."""
+    labels = torch.arange(len(x[0])) % 4
+    return [
+        mixed.render(labels, lambda images: images.float().abs().mean(dim=1))
+        if isinstance(mixed, Deferred)
+        else mixed
+        for mixed in mixer(x, generator)
+    ]
+
+
 def _sources(mixed: MixedView, x: list[Tensor]) -> tuple[Tensor, Tensor]:
     """Own and partner images of each row."""
     return x[mixed.source][mixed.index], x[mixed.partner_view][mixed.partner]
@@ -39,7 +50,7 @@ def _sources(mixed: MixedView, x: list[Tensor]) -> tuple[Tensor, Tensor]:
 
 def _draws(name: str, count: int = 10, **changes: object) -> list[tuple[list[Tensor], MixedView]]:
     mixer, x = _mixer(name, **changes), views(BATCH, SIZE)
-    return [(x, mixed) for seed in range(count) for mixed in mixer(x, _generator(seed))]
+    return [(x, mixed) for seed in range(count) for mixed in _mix(mixer, x, _generator(seed))]
 
 
 def _variants(name: str) -> list[dict]:
@@ -104,7 +115,7 @@ def test_pixels_are_what_the_record_says(name: str) -> None:
 def test_an_image_of_all_ones_stays_one(name: str) -> None:
     """However the pixels move, every weight is a weight of a mean."""
     ones = [torch.ones(BATCH, 3, SIZE, SIZE) for _ in range(2)]
-    for mixed in _mixer(name)(ones, _generator()):
+    for mixed in _mix(_mixer(name), ones, _generator()):
         if mixed.images is not None:
             assert torch.allclose(mixed.images, torch.ones_like(mixed.images))
 
@@ -122,7 +133,7 @@ def test_inputs_are_not_modified(name: str) -> None:
     before = [view.clone() for view in x]
     for changes in _variants(name):
         for seed in range(5):
-            for mixed in _mixer(name, **changes)(x, _generator(seed)):
+            for mixed in _mix(_mixer(name, **changes), x, _generator(seed)):
                 if mixed.images is not None:
                     mixed.images.zero_()  # nor does a mixture share memory with them
     assert all(torch.equal(a, b) for a, b in zip(x, before, strict=True))
@@ -135,13 +146,13 @@ def test_same_seed_same_mixture_and_no_other_source_of_chance(name: str) -> None
         mixer = _mixer(name, **changes)
         torch.manual_seed(1)
         state = torch.get_rng_state()
-        first = mixer(x, _generator(3))
+        first = _mix(mixer, x, _generator(3))
         assert torch.equal(torch.get_rng_state(), state)
         torch.manual_seed(2)
-        for a, b in zip(first, mixer(x, _generator(3)), strict=True):
+        for a, b in zip(first, _mix(mixer, x, _generator(3)), strict=True):
             for one, two in zip(a, b, strict=True):
                 assert torch.equal(one, two) if isinstance(one, Tensor) else one == two
-        others = [mixer(x, _generator(seed)) for seed in range(4, 8)]
+        others = [_mix(mixer, x, _generator(seed)) for seed in range(4, 8)]
         assert any(not torch.equal(first[0].lam, other[0].lam) for other in others)
 
 
@@ -149,7 +160,7 @@ def test_same_seed_same_mixture_and_no_other_source_of_chance(name: str) -> None
 @pytest.mark.parametrize("name", NAMES)
 def test_the_dtype_of_the_views_is_kept(name: str, dtype: torch.dtype) -> None:
     x = [view.to(dtype) for view in views(BATCH, SIZE)]
-    for mixed in _mixer(name)(x, _generator()):
+    for mixed in _mix(_mixer(name), x, _generator()):
         assert mixed.images is None or mixed.images.dtype == dtype
         assert mixed.lam.dtype == torch.float32
 

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from mixssl.models.memory import clustering
+from mixssl.models.memory.late_flag import LateFlag
 
 
 def _generator(seed: int = 0) -> torch.Generator:
@@ -71,3 +72,10 @@ def test_no_part_is_too_small(smallest: int) -> None:
         for seed in range(5):
             second = clustering.two_means(features, smallest, _generator(seed))
             assert smallest <= int(second.sum()) <= 20 - smallest
+
+
+def test_a_late_flag_keeps_the_value_it_was_made_of() -> None:
+    sizes = torch.tensor([3, 1])
+    small, large = LateFlag((sizes < 2).any()), LateFlag((sizes > 5).any())
+    sizes.fill_(9)
+    assert small.read() is True and large.read() is False and small.read() is True

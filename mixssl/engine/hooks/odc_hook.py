@@ -11,7 +11,7 @@ from mmengine.dist import broadcast, is_main_process
 from mmengine.hooks import Hook
 from mmengine.runner import EpochBasedTrainLoop, Runner
 from sklearn.cluster import MiniBatchKMeans
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader
 
@@ -116,7 +116,7 @@ class ODCHook(Hook):
             )
             leave_signals_to_main(loader)
             try:
-                return extract_features(runner.model, loader, "projected").features
+                return extract_features(runner.model, loader, _embedding).features
             except ValueError as error:
                 raise ConfigError(f"ODCHook: {error}") from error
 
@@ -162,6 +162,12 @@ def _clusters(runner: Runner) -> ODC:
             "or leave the hook out"
         )
     return clusters
+
+
+def _embedding(model: nn.Module, images: Tensor, tokens: str) -> Tensor:
+    """What goes into the memory of images (N, C, H, W): (N, D)."""
+    embedding: Tensor = model.clean_embedding(images)  # type: ignore[operator]
+    return embedding
 
 
 def _check_dataset(dataset: object, clusters: ODC) -> None:

@@ -39,20 +39,24 @@ class Policy(Mixer, Generic[Draw]):
 
     def __call__(self, views: Sequence[Tensor], generator: torch.Generator) -> list[MixedView]:
         """Mixes ``self.views`` of the clean views; see :meth:`Mixer.__call__`."""
+        partner, draw = self.drawn(views, generator)
+        return [self.render(views[source], source, partner, draw) for source in self.views]
+
+    def drawn(self, views: Sequence[Tensor], generator: torch.Generator) -> tuple[Tensor, Draw]:
+        """Checks the views and draws.
+
+        Returns:
+            partner: (N,), int64, on the views' device.
+            draw: What :meth:`draw` drew.
+        """
         self.require_pairs(views)
         self.require_views(views, self.views)
+        self.require_one_size(views, self.views)
         first = views[self.views[0]]
-        sizes = {tuple(views[source].shape[-2:]) for source in self.views}
-        if len(sizes) > 1:
-            raise ValueError(
-                f"{type(self).__name__} got views of {sorted(sizes)} pixels and mixes views of one size: "
-                "name those of one size in views"
-            )
         partner = random_partner(len(first), generator)
         height, width = first.shape[-2:]
         draw = self.draw(len(first) if self.per_sample else 1, height, width, generator)
-        partner = partner.to(first.device, non_blocking=True)
-        return [self.render(views[source], source, partner, draw) for source in self.views]
+        return partner.to(first.device, non_blocking=True), draw
 
     @abstractmethod
     def draw(self, count: int, height: int, width: int, generator: torch.Generator) -> Draw:

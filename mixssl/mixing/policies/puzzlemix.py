@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from mixssl.mixing.deferred import Salience
 from mixssl.mixing.ops import mask_blend
 from mixssl.mixing.policies.base import BetaPolicy, rows_mixture
 from mixssl.mixing.policies.puzzle_solvers import assign, label_grid
@@ -17,21 +18,22 @@ from mixssl.mixing.saliency import center_surround
 from mixssl.registry import MIXERS
 from mixssl.structures import MixedView
 
-__all__ = ["PuzzleMix", "block_saliency", "label_costs", "move_blocks", "transport_cost"]
+__all__ = ["Draw", "PuzzleMix", "block_saliency", "label_costs", "move_blocks", "transport_cost"]
 
 _PIXEL_STD = 0.25
 """About what normalisation divides pixels in [0, 1] by: the smoothness weights are meant for those."""
 
 
-class _Draw(NamedTuple):
-    """λ, (1,) or (N,), and how many blocks there are along each side."""
+class Draw(NamedTuple):
+    """λ, (1,) or (N,), how many blocks there are along each side, and how salience is measured."""
 
     lam: Tensor
     blocks: int
+    measure: Salience = center_surround
 
 
 @MIXERS.register_module()
-class PuzzleMix(BetaPolicy[_Draw]):
+class PuzzleMix(BetaPolicy[Draw]):
     """Optimises, for each pair of images, a mask on a grid of blocks and the blocks' places (Kim et al. 2020, §4).
 
     Kept from the paper and its code: the energy of the mask, with salience lost, label smoothness (``beta``), data
@@ -98,7 +100,7 @@ class PuzzleMix(BetaPolicy[_Draw]):
         self.transport = transport
         self.move_cost = move_cost
 
-    def draw(self, count: int, height: int, width: int, generator: torch.Generator) -> _Draw:
+    def draw(self, count: int, height: int, width: int, generator: torch.Generator) -> Draw:
         """Draws λ and the size of the grid."""
         sides = (height, width)
         fitting = [n for n in self.blocks if all(side % n == 0 and side >= 2 * n for side in sides)]
@@ -108,13 +110,13 @@ class PuzzleMix(BetaPolicy[_Draw]):
                 "of 2 x 2 pixels or more: add one that does"
             )
         lam = self.draw_lam(count, generator)
-        return _Draw(lam, fitting[int(torch.randint(len(fitting), (), generator=generator))])
+        return Draw(lam, fitting[int(torch.randint(len(fitting), (), generator=generator))])
 
-    def render(self, images: Tensor, source: int, partner: Tensor, draw: _Draw) -> MixedView:
+    def render(self, images: Tensor, source: int, partner: Tensor, draw: Draw) -> MixedView:
         """Solves for masks and places, then mixes; see :meth:`Policy.render`."""
         size, blocks = len(images), draw.blocks
         lam = draw.lam.float().to(images.device, non_blocking=True).expand(size)
-        salience = block_saliency(images, blocks)
+        salience = block_saliency(images, blocks, draw.measure)
         levels = torch.linspace(0, 1, self.levels, device=images.device)
         weights = (self.beta, self.gamma, self.eta)
         grid = label_grid(*label_costs(images, partner, salience, lam, levels, weights), levels)
@@ -133,9 +135,9 @@ class PuzzleMix(BetaPolicy[_Draw]):
         return move_blocks(images, assign(cost, shown.shape[-1]), shown.shape[-1])
 
 
-def block_saliency(images: Tensor, blocks: int) -> Tensor:
+def block_saliency(images: Tensor, blocks: int, measure: Salience = center_surround) -> Tensor:
     """Share of an image's salience in each block: (N, B, B), float32, summing to 1."""
-    salience = F.adaptive_avg_pool2d(center_surround(images), blocks) + 1e-12
+    salience = F.adaptive_avg_pool2d(measure(images), blocks) + 1e-12
     return salience / salience.sum(dim=(1, 2), keepdim=True)
 
 

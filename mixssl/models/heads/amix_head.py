@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from mixssl.mixing import Mixer
 from mixssl.models.heads.base import MixHead
 from mixssl.registry import MODELS
-from mixssl.structures import BLOCK, Key, MixedView, Term, TwoWayTerm
+from mixssl.structures import BLOCK, AnyTerm, ClusterTerm, Key, MixedView, Term, TwoWayTerm
 
 __all__ = ["AMixHead"]
 
@@ -20,10 +20,17 @@ class AMixHead(MixHead):
     Mixtures of a view are compared with the other clean views only, the paper's cross-view pipeline. The parts:
 
     * ``"contrast"``: the method's own comparison with both images, by λ and 1 - λ; on MoCo the mixture infoNCE, eq. 4;
-    * ``"two_way"``: the binary cross-entropy between the two images alone, eq. 6.
+    * ``"two_way"``: the binary cross-entropy between the two images alone, eq. 6;
+    * ``"cluster"``: the cross-entropy of a classifier with the clusters of both images, by λ and 1 - λ, eq. 3; the
+      model must have ``clusters``.
 
-    The default is AMix-I. The rows of the paper's Table 7 are one option each: ``block=("two_way",)`` is BCE,
-    ``("contrast",)`` infoNCE, both infoNCE + BCE.
+    The default is AMix-I. AMix-C is ``block=("cluster", "two_way")``: the paper names CE on pseudo-labels and BCE as
+    what the block of it learns from (§3.3), through the guide and the classifier, neither of which learns from that.
+    That the encoder goes on learning as in AMix-I, and that clean images train the classifier
+    (:class:`~mixssl.models.methods.MixtureMethod`, ``clusters``), is our reading; with
+    ``encoder=("contrast", "cluster")`` mixtures train it too. The rows of the paper's Table 7 are one option each:
+    ``block=("two_way",)`` is BCE, ``("contrast",)`` infoNCE, ``("cluster",)`` CE (C), two names their sum; only pBCE
+    (C), the choice between the two clusters alone, is not among them.
 
     Args:
         encoder: Parts that the encoder learns from, at least one.
@@ -57,6 +64,8 @@ class AMixHead(MixHead):
             )
         if not block_weight >= 0:
             raise ValueError(f"block_weight of AMixHead is {block_weight} and must be >= 0")
+        if "cluster" in (*self.encoder, *self.block):
+            self.needs = frozenset({"clusters"})  # type: ignore[misc]  # as in MultiScaleHead
         self.temperature = temperature
         self.block_weight = block_weight
 
@@ -78,37 +87,46 @@ class AMixHead(MixHead):
                 "choose mixssl.AMix as mixer, or mixssl.UnMixHead as head"
             )
 
-    def terms(self, mixtures: Sequence[MixedView], clean: int) -> list[Term | TwoWayTerm]:
+    def terms(self, mixtures: Sequence[MixedView], clean: int) -> list[AnyTerm]:
         """See :meth:`MixHead.terms`; the block's terms have names that begin with ``loss_block``."""
-        found: list[Term | TwoWayTerm] = []
+        found: list[AnyTerm] = []
         for number, mixture in enumerate(mixtures, start=clean):
             of_block = mixture.learned == BLOCK
             parts = self.block if of_block else self.encoder
             weight = self.block_weight if of_block else self.weight
             prefix = "loss_block" if of_block else "loss_mix"
-            for target in (view for view in range(clean) if view != mixture.source):
-                for part in parts:
-                    found += self.parts[part](
-                        self, Key(number), Key(target), mixture, weight, prefix
-                    )
+            others = [Key(view) for view in range(clean) if view != mixture.source]
+            for part in parts:
+                found += self.parts[part](self, Key(number), others, mixture, weight, prefix)
         return found
 
     def _contrast(
-        self, online: Key, key: Key, mixture: MixedView, weight: float, name: str
+        self, online: Key, others: list[Key], mixture: MixedView, weight: float, name: str
     ) -> list[Any]:
-        lam = mixture.lam
+        shares = (mixture.index, mixture.lam), (mixture.partner, 1 - mixture.lam)
         return [
-            Term(online, key, mixture.index, weight * lam, name),
-            Term(online, key, mixture.partner, weight * (1 - lam), name),
+            Term(online, key, rows, weight * share, name)
+            for key in others
+            for rows, share in shares
         ]
 
     def _two_way(
-        self, online: Key, key: Key, mixture: MixedView, weight: float, name: str
+        self, online: Key, others: list[Key], mixture: MixedView, weight: float, name: str
     ) -> list[Any]:
         rows = mixture.index, mixture.partner, mixture.lam
-        return [TwoWayTerm(online, key, *rows, self.temperature, weight, f"{name}_two_way")]
+        return [
+            TwoWayTerm(online, key, *rows, self.temperature, weight, f"{name}_two_way")
+            for key in others
+        ]
+
+    def _cluster(
+        self, online: Key, others: list[Key], mixture: MixedView, weight: float, name: str
+    ) -> list[Any]:
+        rows = mixture.index, mixture.partner, mixture.lam
+        return [ClusterTerm(online, *rows, weight, f"{name}_cluster")]
 
     parts: ClassVar[dict[str, Callable[..., list[Any]]]] = {
         "contrast": _contrast,
         "two_way": _two_way,
+        "cluster": _cluster,
     }

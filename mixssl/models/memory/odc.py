@@ -19,6 +19,7 @@ from mixssl.models.memory.clustering import (
     nearest,
     two_means,
 )
+from mixssl.models.memory.late_flag import LateFlag
 from mixssl.registry import MODELS
 from mixssl.utils.distributed import gather_rows
 
@@ -45,8 +46,8 @@ class ODC(BaseModule):
     Different from the authors' code: there weights are normalised to the *sum* 1 over the clusters, which divides the
     loss by about K; the nearest centroid is the one of the largest inner product, though centroids are not of length
     one, here that of the least distance; a small cluster is dealt with one step later, so that its size need not be
-    waited for; a split can't leave a part below ``min_size``. The classifier reads embeddings of length one, which its
-    ``temperature`` makes up for, and stands on the method's projector, where theirs has a neck of its own.
+    waited for; a split can't leave a part below ``min_size``. The classifier reads the method's embedding, made to
+    length one, where theirs has a neck of its own.
 
     Fill it with :meth:`start` before training, as :class:`~mixssl.engine.hooks.ODCHook` does.
 
@@ -59,7 +60,7 @@ class ODC(BaseModule):
         centroid_interval: Optimizer steps between updates of the centroids, >= 1.
         small_interval: Optimizer steps between looks for small clusters, >= 1.
         weight_power: p, >= 0; 0 weighs all images alike.
-        temperature: Of the classifier's softmax, > 0.
+        temperature: Of the classifier's softmax, > 0; AMix has none (eq. 1), which is 1.
         loss_weight: Factor on the cross-entropy of the clean views, > 0.
         half: Whether features are kept in float16.
         seed: Of the splits, in [0, 2^63); None takes the run's.
@@ -84,7 +85,7 @@ class ODC(BaseModule):
         centroid_interval: int = 10,
         small_interval: int = 1,
         weight_power: float = 0.5,
-        temperature: float = 0.2,
+        temperature: float = 1.0,
         loss_weight: float = 1.0,
         half: bool = False,
         seed: int | None = None,
@@ -116,7 +117,7 @@ class ODC(BaseModule):
         self.register_buffer("sizes", torch.zeros(num_clusters, dtype=torch.int64))
         self.register_buffer("filled", torch.tensor(False))
         self._filled: bool | None = False  # on the host; None: to be read from the buffer
-        self._small: _Late | None = None
+        self._small: LateFlag | None = None
         self._kept: deque[tuple[Tensor, Tensor]] = deque()
 
     def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
@@ -189,7 +190,16 @@ class ODC(BaseModule):
         return torch.tensor(places).to(self.labels.device, non_blocking=True)
 
     def logits(self, embedding: Tensor) -> Tensor:
-        """The classifier's scores over the temperature: embeddings (n, D), of any length, to (n, K), float32."""
+        """The classifier's scores over the temperature: embeddings (n, D), of any length, to (n, K), float32.
+
+        Raises:
+            ValueError: If an embedding has another number of numbers than D.
+        """
+        if embedding.shape[1] != self.feat_dim:
+            raise ValueError(
+                f"ODC got embeddings of {embedding.shape[1]} numbers and feat_dim is {self.feat_dim}: "
+                f"set feat_dim={embedding.shape[1]} in model.clusters"
+            )
         with torch.autocast(embedding.device.type, enabled=False):
             unit = F.normalize(embedding.float(), dim=1)
             return self.classifier(unit) / self.temperature
@@ -230,7 +240,7 @@ class ODC(BaseModule):
             self._write(features, index)
             if step % self.centroid_interval == 0:
                 self.update_centroids()
-        self._small = _Late((self.sizes < self.min_size).any())
+        self._small = LateFlag((self.sizes < self.min_size).any())
 
     def _write(self, features: Tensor, index: Tensor) -> None:
         """Moves the features of a batch and labels them anew."""
@@ -249,7 +259,7 @@ class ODC(BaseModule):
 
     def _has_small(self) -> bool:
         """Whether a cluster was too small after the last step."""
-        small = self._small or _Late((self.sizes < self.min_size).any())
+        small = self._small or LateFlag((self.sizes < self.min_size).any())
         return small.read()
 
     def _mend(self, generator: torch.Generator) -> None:
@@ -267,25 +277,6 @@ class ODC(BaseModule):
             for name, part in ((cluster, second), (largest, ~second)):
                 self.centroids[name] = features[part].mean(dim=0)
                 self.sizes[name] = part.sum()
-
-
-class _Late:
-    """A flag of the device that is read later, when it has long been there."""
-
-    def __init__(self, flag: Tensor) -> None:
-        self._there: torch.cuda.Event | None = None
-        self._flag = flag
-        if flag.is_cuda:
-            self._flag = torch.empty((), dtype=torch.bool, pin_memory=True)
-            self._flag.copy_(flag, non_blocking=True)
-            self._there = torch.cuda.Event()
-            self._there.record()
-
-    def read(self) -> bool:
-        """Its value; waits for the device if it has not got that far."""
-        if self._there is not None:
-            self._there.synchronize()
-        return bool(self._flag)
 
 
 def _check_range(name: str, value: float, holds: bool, rule: str) -> None:

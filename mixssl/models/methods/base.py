@@ -9,15 +9,17 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import torch
 from torch import Tensor
 
-from mixssl.mixing import Mixer
+from mixssl.mixing import Deferred, Mixer
 from mixssl.models.heads import MixHead
 from mixssl.models.methods import checks
+from mixssl.models.methods.clustered import ClusteredLearning
 from mixssl.models.methods.comparisons import Comparisons
 from mixssl.models.methods.hidden import mixed_hidden
 from mixssl.models.methods.learned import LearnedMixing
 from mixssl.models.methods.optimizer_steps import listen
 from mixssl.models.methods.terms import (
     View,
+    aims_of,
     aligned,
     by_view,
     mixture_views,
@@ -37,7 +39,7 @@ else:
 __all__ = ["MixtureMethod", "View"]
 
 
-class MixtureMethod(LearnedMixing, Comparisons, _Algorithm):
+class MixtureMethod(LearnedMixing, ClusteredLearning, Comparisons, _Algorithm):
     """Mixin that lets an mmpretrain algorithm learn from mixtures; put it before the algorithm among the bases.
 
     ``loss`` is a template. The terms of the clean views and those of the mix head name embeddings; each embedding named
@@ -60,6 +62,7 @@ class MixtureMethod(LearnedMixing, Comparisons, _Algorithm):
         joint_bn: Whether mixtures share the batch of view 0 for batch normalisation, as in MixCo's code; otherwise each
             mixture is a batch of its own, as in Un-Mix's.
         mix_block: Config of the network that makes a learned mixer's masks; see :class:`LearnedMixing`.
+        clusters: Config of a memory of clusters, mixssl.ODC; see :class:`ClusteredLearning`.
         **kwargs: Of the mmpretrain algorithm.
 
     Raises:
@@ -77,6 +80,7 @@ class MixtureMethod(LearnedMixing, Comparisons, _Algorithm):
         mix_head: dict | None = None,
         joint_bn: bool = False,
         mix_block: dict | None = None,
+        clusters: dict | None = None,
         **kwargs: Any,
     ) -> None:
         checks.check_arguments(type(self), kwargs)
@@ -84,6 +88,7 @@ class MixtureMethod(LearnedMixing, Comparisons, _Algorithm):
         self.joint_bn = joint_bn
         self.mix_head = MODELS.build(mix_head) if mix_head is not None else None
         self._momentum_due, self.passes = True, 0
+        self.build_clusters(clusters)
         checks.check_mixture(self)
         self.build_learned(mix_block)
 
@@ -97,7 +102,7 @@ class MixtureMethod(LearnedMixing, Comparisons, _Algorithm):
         inputs: Tensor | list[Tensor],
         data_samples: list | None = None,
         mode: str = "tensor",
-        mixtures: Sequence[MixedView] = (),
+        mixtures: Sequence[MixedView | Deferred] = (),
     ) -> Any:
         """As the parent, and in mode "loss" also with the mixtures of the views in ``inputs``."""
         if mode == "loss":
@@ -108,14 +113,14 @@ class MixtureMethod(LearnedMixing, Comparisons, _Algorithm):
         self,
         inputs: list[Tensor],
         data_samples: list | None = None,
-        mixtures: Sequence[MixedView] = (),
+        mixtures: Sequence[MixedView | Deferred] = (),
         **kwargs: Any,
     ) -> dict[str, Tensor]:
         """Runs a training step up to the loss.
 
         Args:
             inputs: Clean views, each (N, C, H, W).
-            data_samples: Not read.
+            data_samples: With ``sample_idx`` where the model has clusters; else not read.
             mixtures: Of the clean views, in the order of their numbers.
             **kwargs: Not read; taken because the parent takes them.
 
@@ -127,15 +132,15 @@ class MixtureMethod(LearnedMixing, Comparisons, _Algorithm):
         """
         self.check_batch(inputs)
         self.check_guide()
-        clean = len(inputs)
+        clean, mixtures = len(inputs), self.settle(mixtures, data_samples)
         terms = self._terms(mixtures, clean)
         views = [*(View(i, x) for i, x in enumerate(inputs)), *mixture_views(mixtures, inputs)]
 
-        aims = by_view(term.target for term in terms)
+        aims = by_view(aims_of(terms))
         if not self.targets_are_online:
             checks.require_pixels(select(views, aims))
         of_block = {i for i, mixed in enumerate(mixtures, clean) if mixed.learned == BLOCK}
-        shared = [term.target for term in terms] if self.targets_are_online else []
+        shared = aims_of(terms) if self.targets_are_online else []
         terms, judged = parted(terms, of_block)
         named = by_view([*(term.online for term in terms), *shared])
         first, mixed = select(views[:clean], named), select(views[clean:], named)
@@ -162,6 +167,7 @@ class MixtureMethod(LearnedMixing, Comparisons, _Algorithm):
             targets = self.encode_target(select(views, aims), online)
         if self.training:
             self.keep(targets)
+            self.keep_clusters(online)
         losses = self._sum_terms(terms, online, targets)
         if of_block:
             losses |= self.block_losses(judged, inputs, mixtures, targets)
@@ -173,7 +179,7 @@ class MixtureMethod(LearnedMixing, Comparisons, _Algorithm):
         if mixtures and self.mix_head is not None:
             terms = scaled(terms, self.mix_head.clean_weight)
             terms += self.mixture_terms(mixtures, clean)
-        return terms
+        return terms + self.cluster_terms()
 
     def _encode_joined(self, clean: list[View], mixed: list[View]) -> dict[Key, Tensor]:
         """Encodes the first clean view and the mixtures as one batch for batch normalisation, the rest as ever."""
@@ -253,4 +259,5 @@ class MixtureMethod(LearnedMixing, Comparisons, _Algorithm):
     def after_optimizer_step(self) -> None:
         """Called by itself after each step of the optimizer; call it by hand only where no torch optimizer runs."""
         self.commit()
+        self.commit_clusters()
         self._momentum_due = True

@@ -14,6 +14,8 @@ from mixssl.structures import IMAGE
 if TYPE_CHECKING:
     from mixssl.models.methods.base import MixtureMethod
 
+SET_CLUSTERS = "set clusters on the model, like dict(type='mixssl.ODC', num_images=100000), and add mixssl.ODCHook"
+
 __all__ = ["check_arguments", "check_mixture", "require_joinable", "require_pixels"]
 
 
@@ -52,15 +54,13 @@ def check_mixture(method: MixtureMethod) -> None:
     own = type(method).__name__
     missing = sorted(method.mix_head.needs - method.offers)
     if missing:
-        lacks_neck = missing == ["regions"] and hasattr(method, "region_neck")
-        way_out = (
-            "set region_neck on the model"
-            if lacks_neck
-            else "choose another head or another method"
-        )
         raise ValueError(
             f"{type(method.mix_head).__name__} needs a method with {', '.join(missing)} and {own} offers "
-            f"{', '.join(sorted(method.offers)) or 'nothing'}: {way_out}"
+            f"{', '.join(sorted(method.offers)) or 'nothing'}: {_way_out(method, missing)}"
+        )
+    if method.mixer.clusters and "clusters" not in method.offers:
+        raise ValueError(
+            f"{name} asks for clusters of the images and {own} has none: {SET_CLUSTERS}"
         )
     if method.mixer.layers:
         check_layers(method.backbone, method.mixer.layers)
@@ -74,6 +74,13 @@ def check_mixture(method: MixtureMethod) -> None:
             f"{name} draws a λ per image and the loss of {own} does not decompose over images: "
             "choose a mixer with one λ per batch, like mixssl.UnMix"
         )
+
+
+def _way_out(method: MixtureMethod, missing: list[str]) -> str:
+    """What can be done where a head asks for something that the method has not."""
+    if missing == ["regions"] and hasattr(method, "region_neck"):
+        return "set region_neck on the model"
+    return SET_CLUSTERS if missing == ["clusters"] else "choose another head or another method"
 
 
 def require_pixels(views: Sequence[View]) -> None:

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from mixssl.models.losses import soft_info_nce, two_way_cross_entropy
 from mixssl.models.methods.terms import take, weigh
-from mixssl.structures import AnyTerm, Key, SoftTerm, Term, TwoWayTerm
+from mixssl.structures import AnyTerm, ClusterTerm, Key, SoftTerm, Term, TwoWayTerm
 
 if TYPE_CHECKING:
     from mmpretrain.models import BaseSelfSupervisor as _Algorithm
@@ -59,6 +59,9 @@ class Comparisons(_Algorithm):
             )
             value = soft_info_nce(blocks, soft.positives, soft.shares)
             add(soft.name, weigh(value, soft.weight))
+        for classified in (term for term in terms if isinstance(term, ClusterTerm)):
+            rows = self.cluster_loss(online[classified.online], classified)
+            add(classified.name, weigh(rows, classified.weight))
         return losses
 
     def compare(

@@ -47,6 +47,7 @@ class MixSwAV(MixtureMethod, SwAV):
     """
 
     offers = frozenset({"rows"})
+    clusterable = False
     targets_are_online = True
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

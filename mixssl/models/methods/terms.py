@@ -7,10 +7,11 @@ from typing import Any, NamedTuple
 
 from torch import Tensor
 
-from mixssl.structures import IMAGE, MixedView, Pair, Term
+from mixssl.structures import IMAGE, ClusterTerm, Key, MixedView, Pair, Term
 
 __all__ = [
     "View",
+    "aims_of",
     "aligned",
     "by_rows",
     "by_view",
@@ -73,6 +74,11 @@ def turned(pair: Pair) -> Pair:
 def aligned(pair: Pair, term: Term) -> Term:
     """A clean term carried over to a pair."""
     return Term(pair.first, pair.second, pair.rows, pair.weight * term.weight, pair.name)
+
+
+def aims_of(terms: Sequence[Any]) -> list[Key]:
+    """What terms compare with; those that ask for clusters compare with no embedding."""
+    return [term.target for term in terms if not isinstance(term, ClusterTerm)]
 
 
 def parted(terms: Sequence[Any], views: Container[int]) -> tuple[list[Any], list[Any]]:

@@ -14,7 +14,7 @@ from mixssl.mixing import StepRandom
 from mixssl.models.losses import check_rows, normalized_mse, whiten_groups
 from mixssl.models.methods.base import MixtureMethod, View
 from mixssl.registry import MODELS
-from mixssl.structures import AnyTerm, Key, MixedView, SoftTerm, Term
+from mixssl.structures import AnyTerm, ClusterTerm, Key, MixedView, SoftTerm, Term
 
 __all__ = ["MixWMSE"]
 
@@ -102,13 +102,11 @@ class MixWMSE(MixtureMethod, BaseSelfSupervisor):
 
     def mixture_terms(self, mixtures: Sequence[MixedView], clean: int) -> list[AnyTerm]:
         """The mix head's comparisons, averaged over the views that a mixture is compared with."""
-        terms = [
-            term
-            for term in super().mixture_terms(mixtures, clean)
-            if not isinstance(term, SoftTerm)
-        ]
+        found = super().mixture_terms(mixtures, clean)
+        alone: list[AnyTerm] = [term for term in found if isinstance(term, ClusterTerm)]
+        terms = [term for term in found if not isinstance(term, (SoftTerm, ClusterTerm))]
         views = Counter(online for online, _ in {(term.online, term.target) for term in terms})
-        return [term._replace(weight=term.weight / views[term.online]) for term in terms]
+        return alone + [term._replace(weight=term.weight / views[term.online]) for term in terms]
 
     def encode_online(self, views: list[View]) -> dict[Key, Tensor]:
         """Embeddings, neither whitened nor normalised, (M, D); the views are one batch in the neck."""
