@@ -72,7 +72,7 @@ class MixtureGridHook(Hook):
         self.iter_interval = iter_interval
         self.fixed = fixed
         self.seed = seed
-        self._active = False
+        self._active = self._started = False
         self._views: list[Tensor] | None = None
         self._batch: Any = None
         self._drawn: dict[str, int] = {}
@@ -87,22 +87,21 @@ class MixtureGridHook(Hook):
         if not mixes:
             runner.logger.info("MixtureGrid: this run has no mixer, so there is nothing to draw.")
         self._active = mixes and is_main_process()
-        self._views, self._drawn = None, {}
+        self._started, self._views, self._drawn = False, None, {}
 
     def before_train_epoch(self, runner: Runner) -> None:
         """Draws after the epochs so far, if it is their turn."""
-        if self._by_epoch(runner) and self._batch is not None:
+        if self._by_epoch(runner) and self._started:
             assert self.interval is not None
             if runner.epoch % self.interval == 0:
                 self._draw(runner, _BY_EPOCH, runner.epoch)
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
-        """Keeps the first batch, and draws what the weights do that training starts from."""
-        if not self._active:
-            return
-        first = self._batch is None
-        self._batch = data_batch
-        if first:
+        """Draws from the first batch what the weights do that training starts from."""
+        if self._active and not (self.fixed and self._started):
+            self._batch = data_batch
+        if self._active and not self._started:
+            self._started = True
             self._draw_due(runner)
 
     def after_train_iter(
@@ -114,7 +113,7 @@ class MixtureGridHook(Hook):
 
     def after_train(self, runner: Runner) -> None:
         """Draws what the last weights do, whatever the intervals, and lets the batch go."""
-        if self._active and self._batch is not None:
+        if self._started:
             self._draw_due(runner)
         self._batch = self._views = None
 
@@ -153,6 +152,8 @@ class MixtureGridHook(Hook):
         """Views to mix: of the first batch or of the latest."""
         if self._views is None or not self.fixed:
             self._views = clean_views(model.data_preprocessor, self._batch, _IMAGES)
+            if self.fixed:
+                self._batch = None
         return self._views
 
 
