@@ -14,13 +14,15 @@ import torch
 from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
-from support import tiny
+from support import classifiers, tiny
 from support.amix import amix
 from support.ddp import run_ranks
 from torch import Tensor
 
 from mixssl.engine.hooks import MixtureGridHook
+from mixssl.evaluation.state import in_evaluation
 from mixssl.utils.errors import ConfigError
+from mixssl.visualization import clean_views, mixture_figure, sample_mixtures
 
 _runs = count()
 
@@ -130,9 +132,6 @@ def test_learned_masks_are_those_of_the_moment(tmp_path: Path) -> None:
     class Spy(MixtureGridHook):
         def _draw(self, runner: Runner, name: str, step: int) -> None:
             super()._draw(runner, name, step)
-            from mixssl.evaluation.state import in_evaluation
-            from mixssl.visualization import sample_mixtures
-
             with in_evaluation(runner.model):
                 mixtures = sample_mixtures(runner.model.mixer, self._views, 4, 0)
                 drawn.append(runner.model.render_mixtures(self._views, mixtures))
@@ -148,8 +147,6 @@ def test_learned_masks_are_those_of_the_moment(tmp_path: Path) -> None:
 
 
 def test_views_made_by_the_preprocessor_are_drawn_without_a_step_of_theirs(tmp_path: Path) -> None:
-    from mixssl.visualization import clean_views
-
     model = unmix()
     crop = [{"type": "RandomResizedCrop", "scale": 16}]
     model["data_preprocessor"].update(views={"transforms": [crop], "num_views": 2}, to_rgb=True)
@@ -158,6 +155,18 @@ def test_views_made_by_the_preprocessor_are_drawn_without_a_step_of_theirs(tmp_p
     shown = clean_views(preprocessor, batch, 2)
     trained = preprocessor(batch, True)["inputs"]
     assert all(torch.equal(a, b[:2]) for a, b in zip(shown, trained, strict=True))
+
+
+def test_images_of_a_classifier_are_a_view_of_their_own() -> None:
+    model = tiny.build(classifiers.amix())
+    batch = classifiers.labelled(batch=6)
+    with in_evaluation(model):
+        views = clean_views(model.data_preprocessor, batch, 4)
+        mixtures = model.render_mixtures(views, sample_mixtures(model.mixer, views, 2, 0))
+    assert len(views) == 1 and torch.equal(views[0], batch["inputs"][:4])
+    assert [mixture.learned for mixture in mixtures] == ["block", "encoder"]
+    assert len([axes for axes in mixture_figure(views, mixtures).axes if axes.images]) == 8
+    assert model.training
 
 
 @pytest.mark.parametrize(
