@@ -1,6 +1,8 @@
 """Protocols that say what features are worth."""
 
-from mixssl.evaluation.features import FeatureSet, extract_features
+from mixssl.evaluation.attention import attention_maps, spread
+from mixssl.evaluation.features import FeatureSet, extract_features, extract_views
+from mixssl.evaluation.geometry import ClusterIndices, alignment, cluster_indices, uniformity
 from mixssl.evaluation.knn import accuracy, majority_knn, weighted_knn
 from mixssl.evaluation.linear import (
     LinearProbe,
@@ -15,19 +17,26 @@ from mixssl.evaluation.state import kept_random_state, undisturbed
 
 __all__ = [
     "PROTOCOLS",
+    "ClusterIndices",
     "FeatureSet",
     "LinearProbe",
     "accuracy",
+    "alignment",
+    "attention_maps",
     "choose_lr",
+    "cluster_indices",
     "evaluate",
     "extract_features",
+    "extract_views",
     "fit_linear_probe",
     "kept_random_state",
     "knn_accuracy",
     "load_parts",
     "logistic_regression",
     "majority_knn",
+    "spread",
     "top_k_accuracy",
     "undisturbed",
+    "uniformity",
     "weighted_knn",
 ]

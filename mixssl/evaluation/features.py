@@ -21,6 +21,7 @@ __all__ = [
     "backbone_feature",
     "check_loader",
     "extract_features",
+    "extract_views",
     "pool",
     "projected_feature",
     "unwrap",
@@ -183,6 +184,50 @@ def extract_features(
         if len(known) < len(labels):
             return FeatureSet(features, None)
         return FeatureSet(features, _in_order(torch.cat(known).to(storage), positions, total))
+
+
+def extract_views(
+    model: nn.Module,
+    loader: DataLoader,
+    images: int,
+    feature: str = "backbone",
+    tokens: str = "cls",
+) -> list[Tensor]:
+    """Features of several views of the first images of a loader, in evaluation mode, on one process.
+
+    Args:
+        model: As in ``extract_features``.
+        loader: Gives the views that training sees, as a list.
+        images: How many; fewer if the loader has fewer.
+        feature: As in ``extract_features``.
+        tokens: As in ``extract_features``.
+
+    Returns:
+        (images, D), float32, on the CPU, for each view that has as many pixels as the first.
+
+    Raises:
+        ValueError: An unknown feature, fewer than two such views, or no images asked for.
+    """
+    if feature not in FEATURES or images < 1:
+        raise ValueError(
+            f"feature is {feature!r} and images is {images}; choose one of {', '.join(map(repr, FEATURES))}, and at "
+            "least 1 image."
+        )
+    model, rows, done = unwrap(model), [], 0
+    with undisturbed(model):
+        for batch in loader:
+            inputs = model.data_preprocessor(batch, False)["inputs"]  # type: ignore[operator]
+            views = [inputs] if isinstance(inputs, Tensor) else list(inputs)
+            views = [view for view in views if view.shape == views[0].shape]
+            if len(views) < 2:
+                raise ValueError(
+                    "the loader gives one view per image and two are needed; use MultiView in its pipeline."
+                )
+            rows.append([FEATURES[feature](model, view, tokens).float().cpu() for view in views])
+            done += len(views[0])
+            if done >= images:
+                break
+    return [torch.cat(parts)[:images] for parts in zip(*rows, strict=True)]
 
 
 def _one_view(inputs: Tensor | Sequence[Tensor]) -> Tensor:

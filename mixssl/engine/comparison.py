@@ -1,0 +1,86 @@
+"""What the tools that compare checkpoints share: arguments, the models by turns, pictures with their numbers."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from matplotlib.figure import Figure
+from mmengine.config import Config
+from torch import nn
+
+from mixssl.engine.evaluation import UNTRAINED, add_data_arguments, prepare_model, write_json
+from mixssl.utils.errors import ConfigError
+from mixssl.visualization import save_figure
+
+__all__ = ["add_comparison_arguments", "each_model", "names_of", "save_both"]
+
+
+def add_comparison_arguments(parser: argparse.ArgumentParser, picture: str) -> None:
+    """Adds config, checkpoints, their names, data and the picture.
+
+    Args:
+        parser: Gains the arguments.
+        picture: Name of the picture's file by default.
+    """
+    parser.add_argument("config", help="config that the models were trained with")
+    parser.add_argument(
+        "checkpoints",
+        nargs="+",
+        help=f"their checkpoints; {UNTRAINED!r} for the weights it starts from",
+    )
+    parser.add_argument("--names", nargs="+", help="what to call them; default: file names")
+    parser.add_argument(
+        "--picture", help=f"default work_dirs/<config's name>/{picture}; the numbers go beside it"
+    )
+    parser.add_argument("--device", help="default: cuda where there is one, else cpu")
+    add_data_arguments(parser)
+
+
+def names_of(paths: Sequence[str], names: Sequence[str] | None) -> list[str]:
+    """A name for each file: those given, or its folder and name where the names alone would be the same.
+
+    Raises:
+        ConfigError: Not as many names as files, or the same name twice.
+    """
+    if names is None:
+        names = [Path(path).stem for path in paths]
+        if len(set(names)) < len(names):
+            names = [f"{Path(path).parent.name}/{Path(path).stem}" for path in paths]
+    if len(names) != len(paths) or len(set(names)) < len(names):
+        raise ConfigError(
+            f"{len(paths)} files have the names {', '.join(names)}: give as many, all different, with --names"
+        )
+    return list(names)
+
+
+def each_model(
+    cfg: Config, args: argparse.Namespace, parts: tuple[str, ...]
+) -> Iterator[tuple[str, nn.Module, str]]:
+    """The models of ``args.checkpoints``, one in memory at a time: name, model, and what was loaded in words."""
+    for name, checkpoint in zip(
+        names_of(args.checkpoints, args.names), args.checkpoints, strict=True
+    ):
+        model, notes = prepare_model(cfg, checkpoint, parts, args.device)
+        yield name, model, f"{name}: {'; '.join(notes)}"
+
+
+def save_both(
+    figure: Figure, numbers: dict[str, Any], picture: str | None, default: Path, out: str | None
+) -> str:
+    """Writes a picture and the numbers it is made of.
+
+    Args:
+        figure: The picture.
+        numbers: For JSON.
+        picture: Path that was asked for.
+        default: Path where none was.
+        out: Path of the numbers; None for that of the picture with the ending .json.
+
+    Returns:
+        Where both lie, a line each.
+    """
+    path = save_figure(figure, picture or default)
+    return f"{path}\n{write_json(numbers, out or path.with_suffix('.json'))}"

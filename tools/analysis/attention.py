@@ -1,0 +1,85 @@
+#!/usr/bin/env python
+"""Draws where backbones respond: python tools/analysis/attention.py CONFIG CHECKPOINT [CHECKPOINT ...]."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+import torch
+
+from mixssl.engine.comparison import add_comparison_arguments, each_model, save_both
+from mixssl.engine.evaluation import in_one_line, prepare_loaders, read_config
+from mixssl.engine.launch import run_tool
+from mixssl.evaluation import attention_maps, spread
+from mixssl.utils.errors import ConfigError
+from mixssl.visualization import attention_figure
+
+
+def parse_args() -> argparse.Namespace:
+    """Models and images."""
+    parser = argparse.ArgumentParser(
+        description="Attention maps of the last stage, of several checkpoints side by side, on images of knn_query."
+    )
+    add_comparison_arguments(parser, "attention.png")
+    parser.add_argument("--num", type=int, default=6, help="images, default 6")
+    parser.add_argument(
+        "--images",
+        type=int,
+        nargs="+",
+        metavar="N",
+        help="which ones, by their place in the data set",
+    )
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Looks, measures, draws."""
+    args = parse_args()
+    cfg = read_config(args)
+    data = read_config(args, args.data) if args.data is not None else cfg
+    _, query = prepare_loaders(data, args.data_root)
+    total = len(query.dataset)  # type: ignore[arg-type]
+    if not args.num >= 1:
+        raise ConfigError(f"--num is {args.num} and must be at least 1")
+    chosen = args.images or torch.linspace(0, total - 1, min(args.num, total)).long().tolist()
+    if not all(0 <= place < total for place in chosen):
+        raise ConfigError(f"--images has {chosen}, and the data set has {total} images, from 0 on")
+    with in_one_line("knn_query: "):
+        samples = [query.dataset[place] for place in chosen]
+    maps, images, norm = {}, None, cfg.get("data_preprocessor") or cfg.model.data_preprocessor
+    for name, model, loaded in each_model(cfg, args, ("backbone",)):
+        print(loaded)
+        batch = {
+            "inputs": torch.stack([sample["inputs"] for sample in samples]),
+            "data_samples": [sample["data_samples"] for sample in samples],
+        }
+        with in_one_line():
+            inputs = model.data_preprocessor(batch, False)["inputs"]  # type: ignore[operator]
+            images = inputs if isinstance(inputs, torch.Tensor) else inputs[0]
+            maps[name] = attention_maps(model, images).cpu()
+    assert images is not None
+    names = list(maps)
+    numbers = {
+        "images": chosen,
+        "models": {name: {"spread": spread(found).tolist()} for name, found in maps.items()},
+        "correlation with the first": {
+            name: [
+                torch.corrcoef(torch.stack([first.flatten(), other.flatten()]))[0, 1].item()
+                for first, other in zip(maps[names[0]], maps[name], strict=True)
+            ]
+            for name in names[1:]
+        },
+    }
+    for name, found in maps.items():
+        print(f"{name}: mean spread {spread(found).mean():.3f} (0 a point, 1 even)")
+    figure = attention_figure(
+        images, maps, norm.get("mean"), norm.get("std"), "Response of the last stage"
+    )
+    default = Path("work_dirs", Path(args.config).stem, "attention.png")
+    print(save_both(figure, numbers, args.picture, default, args.out))
+
+
+if __name__ == "__main__":
+    sys.exit(run_tool(main, "attention.py"))
