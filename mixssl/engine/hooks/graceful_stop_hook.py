@@ -57,12 +57,12 @@ class GracefulStopHook(Hook):
         self._signal = 0
         self._signalled_at = 0.0
         self._previous: dict[int, Any] = {}
-        self._owner = os.getpid()
+        self._owner, self._process = os.getpid(), multiprocessing.current_process()
         self._started_at = 0
 
     def before_train(self, runner: Runner) -> None:
         """Takes over the two signals, where Python allows it: in the main thread."""
-        self._owner = os.getpid()
+        self._owner, self._process = os.getpid(), multiprocessing.current_process()
         self._started_at = runner.iter
         loaders = [runner.train_dataloader]
         if runner.val_loop is not None:
@@ -104,7 +104,11 @@ class GracefulStopHook(Hook):
         wait for them for ever.
         """
         if os.getpid() != self._owner:
-            if number == signal.SIGTERM and "PoolWorker" in multiprocessing.current_process().name:
+            child = multiprocessing.current_process()
+            if child is self._process:  # it has just been forked, and can't tell yet what it is
+                signal.signal(signal.SIGALRM, lambda *_: self._on_signal(number, None))
+                signal.setitimer(signal.ITIMER_REAL, 0.05)
+            elif number == signal.SIGTERM and "PoolWorker" in child.name:
                 os._exit(0)
             return
         now = time.monotonic()
