@@ -151,10 +151,10 @@ def main() -> None:
     """Reads, checks, builds, trains: nothing is built before everything is checked."""
     args = parse_args()
     cfg = merge_args(load_config(args), args)
-    apply_data_options(cfg)
     forbid_silent_download(cfg)
     set_pretrained(cfg)
     check_config(cfg, launched_processes(cfg.launcher))
+    apply_data_options(cfg)  # after the checks, which name things by their place in the config
     notes = choose_checkpoint(cfg, args.resume)
     notes += prepare_devices(cfg)
     build_runner(cfg, notes).train()
