@@ -19,7 +19,7 @@ tool = load_tool("setup/mmcv_ops")
 TARGET = tool.Target("onedl-mmcv==2.3.6", "cp311-torch2.11.0", False)
 NAME = f"onedl_mmcv-2.3.6-cp311-cp311-linux_{platform.machine()}.whl"
 FAKE = """
-import os, sys, time, zipfile
+import os, signal, subprocess, sys, time, zipfile
 from pathlib import Path
 seconds, code, content = float(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
 arguments = sys.argv[4:]
@@ -30,7 +30,14 @@ objects.mkdir()
 (objects / "build.ninja").write_text("build a.o: compile a.cpp\\nbuild b.o: compile b.cpp\\n")
 (objects / "a.o").touch()
 print("something went wrong in a.cpp" if code else "fine", flush=True)
+# As ninja does: compilers are in groups of their own, and end when ninja is asked to.
+compiler = subprocess.Popen(["sleep", "61.5"], start_new_session=True)
+def stop(*_):
+    compiler.kill()
+    sys.exit(1)
+signal.signal(signal.SIGTERM, stop)
 time.sleep(seconds)
+compiler.kill()
 if code:
     sys.exit(code)
 out = Path(arguments[arguments.index("-w") + 1])
@@ -174,6 +181,7 @@ def test_a_stopped_build_leaves_nothing_and_takes_its_compiler_along(
     assert sorted(path.name for path in folder.iterdir()) == [".lock", "build.log"]
     found = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True).stdout
     assert str(calls.with_name("fake_pip.py")) not in found
+    assert "sleep 61.5" not in found
 
 
 def test_a_killed_build_is_cleared_away_by_the_next(

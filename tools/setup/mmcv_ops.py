@@ -27,6 +27,8 @@ from typing import NamedTuple
 ROOT = Path(__file__).resolve().parents[2]
 PIN = ROOT / "requirements" / "mmcv.txt"
 PIP = (sys.executable, "-m", "pip")
+BUILD = ("--no-cache-dir", "--no-build-isolation", "--no-deps", "--no-binary", "onedl-mmcv")
+"""Without pip's cache, which takes an earlier build without operators for the same thing."""
 EVERY = 15.0
 """Seconds between two lines about work that goes on."""
 SHOWN_OF_LOG = 15
@@ -68,7 +70,7 @@ def choose_target(env: Mapping[str, str]) -> Target:
     try:
         import torch
     except ImportError as error:
-        raise SetupError(f"torch must be installed first ({error}): run make setup") from error
+        raise SetupError(f"torch must be there first ({error}): run make setup") from error
     lines = [line.strip() for line in PIN.read_text().splitlines()]
     (requirement,) = (line for line in lines if line and not line.startswith("#"))
     asked = env.get("FORCE_CUDA", "")
@@ -168,9 +170,8 @@ def build(target: Target, folder: Path, pip: Sequence[str] = PIP, every: float =
     scratch = Path(tempfile.mkdtemp(prefix=".build-", dir=folder))
     log = folder / "build.log"
     try:
-        code = run_with_lines(
-            build_command(target, scratch, pip), build_env(target, scratch), log, every
-        )
+        command = [*pip, "wheel", *BUILD, "-w", str(scratch / "out"), target.requirement]
+        code = run_with_lines(command, build_env(target, scratch), log, every)
         made = sorted((scratch / "out").glob("*.whl"))
         reason = flaw(made[0]) if made else "was not made"
         if code or reason:
@@ -198,12 +199,6 @@ def check_compiler() -> None:
         )
 
 
-def build_command(target: Target, scratch: Path, pip: Sequence[str]) -> list[str]:
-    """Without pip's cache, which takes an earlier build without operators for the same thing."""
-    options = ["--no-cache-dir", "--no-build-isolation", "--no-deps", "--no-binary", "onedl-mmcv"]
-    return [*pip, "wheel", *options, "-w", str(scratch / "out"), target.requirement]
-
-
 def build_env(target: Target, scratch: Path) -> dict[str, str]:
     """Environment of the build: temporary files in ``scratch``, ninja on the path, devices as chosen."""
     (scratch / "tmp").mkdir()
@@ -216,11 +211,7 @@ def build_env(target: Target, scratch: Path) -> dict[str, str]:
 
 
 def run_with_lines(command: Sequence[str], env: Mapping[str, str], log: Path, every: float) -> int:
-    """Runs a build into a log and prints how it is getting on; takes all its processes along when stopped.
-
-    Returns:
-        Exit code.
-    """
+    """Runs a build into a log and prints how it is getting on; gives its exit code, and ends it when stopped."""
     started = time.monotonic()
     scratch = Path(env["TMPDIR"])
     with log.open("wb") as file:
@@ -234,9 +225,20 @@ def run_with_lines(command: Sequence[str], env: Mapping[str, str], log: Path, ev
                 except subprocess.TimeoutExpired:
                     say(f"{compiled(scratch)}, {duration(time.monotonic() - started)}")
         finally:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+            end_group(process)
+
+
+def end_group(process: subprocess.Popen[bytes]) -> None:
+    """Ends what is left of a process and its children: asked first, since ninja alone can end its compilers."""
+    for number, patience in ((signal.SIGTERM, 10.0), (signal.SIGKILL, 1.0)):
+        deadline = time.monotonic() + patience
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, number)
+            while time.monotonic() < deadline:
+                process.poll()  # takes leave of it once it has ended
+                os.killpg(process.pid, 0)
+                time.sleep(0.05)
+    process.wait()
 
 
 def provide(
