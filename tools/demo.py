@@ -9,10 +9,8 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import shlex
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
@@ -30,8 +28,10 @@ from torch import Tensor, nn
 
 from mixssl import __version__
 from mixssl.engine.launch import run_tool
+from mixssl.engine.short_runs import short_run
 from mixssl.evaluation import accuracy, extract_features, logistic_regression, weighted_knn
 from mixssl.utils.errors import ConfigError
+from mixssl.utils.provenance import commit, machine
 from mixssl.visualization import (
     curves_figure,
     draw_mixtures,
@@ -51,8 +51,6 @@ NEIGHBOURS = 10
 """k of k-NN: of the 1,297 images in the bank about 130 show the same digit; 200 could not all be right."""
 THREADS = 1
 """Two save a quarter of the time on an idle machine, and wait for each other for minutes on a busy one."""
-CHECKPOINT_HOOKS = ("mixssl.ExactResumeHook", "mixssl.GracefulStopHook")
-"""Hooks for runs that can be resumed; the demo is run again instead."""
 
 
 class Result(NamedTuple):
@@ -89,22 +87,6 @@ def parse_args() -> argparse.Namespace:
         "--out", type=Path, default=Path("work_dirs/demo"), help="default work_dirs/demo"
     )
     return parser.parse_args()
-
-
-def load_config(path: Path, out: Path, epochs: int | None, seed: int) -> Config:
-    """The config as the demo runs it: quiet, seeded, with one checkpoint, its schedule stretched to ``epochs``."""
-    cfg = Config.fromfile(path)
-    cfg.work_dir = str(out / path.stem)
-    cfg.log_level = "ERROR"
-    cfg.randomness = {"seed": seed}
-    planned = cfg.train_cfg.max_epochs
-    epochs = planned if epochs is None else epochs
-    cfg.train_cfg.max_epochs = cfg.default_hooks.checkpoint.interval = epochs
-    for part in cfg.param_scheduler:
-        part.begin, part.end = (round(edge * epochs / planned) for edge in (part.begin, part.end))
-    cfg.param_scheduler = [part for part in cfg.param_scheduler if part.end > part.begin]
-    cfg.custom_hooks = [hook for hook in cfg.custom_hooks if hook.type not in CHECKPOINT_HOOKS]
-    return cfg
 
 
 def pretrain(cfg: Config, name: str, console: Console) -> tuple[nn.Module, dict[str, list[float]]]:
@@ -155,7 +137,9 @@ def run(
     args: argparse.Namespace, console: Console
 ) -> tuple[dict[str, Result], dict[str, Any], list[Config]]:
     """Trains and evaluates; results and losses by name, and the configs as run."""
-    configs = [load_config(path, args.out, args.epochs, args.seed) for path in CONFIGS.values()]
+    configs = [
+        short_run(path, args.out / path.stem, args.epochs, args.seed) for path in CONFIGS.values()
+    ]
     results, curves = {}, {}
     for name, cfg in zip((UNTRAINED, *CONFIGS), (configs[0], *configs), strict=True):
         console.print(f"[bold]{name}[/bold]")
@@ -207,27 +191,13 @@ def table_of(results: dict[str, Result], epochs: int, seed: int) -> Table:
     return table
 
 
-def commit() -> str | None:
-    """Commit of the checkout, if it is one and git is there."""
-    try:
-        out = subprocess.run(
-            ["git", "-C", str(ROOT), "rev-parse", "HEAD"],
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-    except (OSError, subprocess.CalledProcessError):
-        return None
-    return out.stdout.strip()
-
-
 def summary_of(results: dict[str, Result], epochs: int, seed: int) -> dict[str, Any]:
     """What is needed to run it again and to compare."""
     any_row = results[UNTRAINED]
     return {
         "command": f"python {shlex.join(sys.argv)}",
         "mixssl": __version__,
-        "commit": commit(),
+        "commit": commit(ROOT),
         "seed": seed,
         "epochs": epochs,
         "knn": {
@@ -236,14 +206,7 @@ def summary_of(results: dict[str, Result], epochs: int, seed: int) -> dict[str, 
             "bank": any_row.bank,
             "queries": len(any_row.labels),
         },
-        "machine": {
-            "system": platform.platform(),
-            "cores": os.cpu_count(),
-            "threads": torch.get_num_threads(),
-            "device": "cuda" if torch.cuda.is_available() else "cpu",
-            "python": platform.python_version(),
-            "torch": torch.__version__,
-        },
+        "machine": machine(),
         "results": {
             name: {
                 "knn": round(row.knn, 2),

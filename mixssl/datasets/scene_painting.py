@@ -5,14 +5,14 @@ All arithmetic is on whole numbers, so that a scene is the same on every machine
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from PIL import Image
 
-__all__ = ["Placed", "background", "box_of", "paint", "place", "run_lengths", "stretch"]
+__all__ = ["Placed", "background", "box_of", "mask_of", "paint", "place", "run_lengths", "stretch"]
 
 SOLID = 128
 """From this opacity on, of 255, a pixel belongs to the mask."""
@@ -83,6 +83,13 @@ def run_lengths(mask: np.ndarray) -> dict[str, list[int]]:
     edges = np.flatnonzero(flat[1:] != flat[:-1])
     counts = np.diff([0, *edges, mask.size])
     return {"size": list(mask.shape), "counts": counts.tolist()}
+
+
+def mask_of(runs: Mapping[str, Sequence[int]]) -> np.ndarray:
+    """The mask (H, W) bool of which :func:`run_lengths` made these runs."""
+    height, width = runs["size"]
+    values = np.arange(len(runs["counts"])) % 2 == 1
+    return np.repeat(values, runs["counts"]).reshape(width, height).T
 
 
 def _apart(boxes: Sequence[Sequence[float]], box: Sequence[float], max_overlap: float) -> bool:

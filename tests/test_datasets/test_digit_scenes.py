@@ -18,6 +18,7 @@ from mixssl.datasets.scene_painting import (
     Placed,
     background,
     box_of,
+    mask_of,
     paint,
     place,
     run_lengths,
@@ -165,6 +166,9 @@ def test_the_parts_by_hand() -> None:
     assert run_lengths(~mask) == {"size": [2, 4], "counts": [0, 2, 1, 1, 2, 2]}
     assert run_lengths(np.ones((2, 2), dtype=bool)) == {"size": [2, 2], "counts": [0, 4]}
     assert run_lengths(np.zeros((2, 2), dtype=bool)) == {"size": [2, 2], "counts": [4]}
+
+    for runs in (run_lengths(mask), run_lengths(~mask)):
+        assert (mask_of(runs) == _decode(runs)).all()
 
     canvas = np.full((2, 3), 100, dtype=np.uint8)
     opacity = np.array([[0, 255], [51, 128]], dtype=np.uint8)

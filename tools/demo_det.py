@@ -1,0 +1,299 @@
+#!/usr/bin/env python
+"""Pre-trains on digits with and without Un-Mix, fine-tunes a detector from both and from random weights, compares AP.
+
+It needs make det, and no data, GPU or network: python tools/demo_det.py [--trials N] [--seed S] [--out DIR].
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import copy
+import io
+import json
+import os
+import shlex
+import shutil
+import statistics
+import sys
+import time
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from mmengine.config import Config
+from mmengine.runner import Runner
+from rich.console import Console
+from rich.table import Table
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+from mixssl import __version__
+from mixssl.datasets.scene_painting import mask_of
+from mixssl.engine.launch import run_tool
+from mixssl.engine.short_runs import LossLines, short_run
+from mixssl.engine.whole_files import write_whole
+from mixssl.registry import DATASETS
+from mixssl.transfer import extract, read_checkpoint
+from mixssl.transfer.arrival import check_arrival, detector_tensors
+from mixssl.transfer.extraction import file_content, file_name
+from mixssl.utils.detection import require_detection
+from mixssl.utils.errors import ConfigError
+from mixssl.utils.provenance import commit, machine
+from mixssl.visualization.detections import Found, detection_figure
+from mixssl.visualization.style import save_figure
+
+ROOT = Path(__file__).resolve().parents[1]
+DETECTOR = ROOT / "configs/benchmarks/detection/mask_rcnn_r18_fpn_digits.py"
+PRETRAINING = {
+    "MoCo v2": ROOT / "configs/demo/mocov2_r18_digits48.py",
+    "MoCo v2 + Un-Mix": ROOT / "configs/demo/unmix_mocov2_r18_digits48.py",
+}
+RANDOM = "random"
+METRICS = {
+    "box AP": "bbox_mAP",
+    "box AP50": "bbox_mAP_50",
+    "mask AP": "segm_mAP",
+    "mask AP50": "segm_mAP_50",
+}
+THREADS = 1
+"""As the other demo: two wait for each other on a busy machine."""
+RECIPE = (
+    "model",
+    "data_preprocessor",
+    "train_dataloader",
+    "optim_wrapper",
+    "train_cfg",
+    "randomness",
+)
+"""Parts of a config that make a checkpoint what it is."""
+DRAWN = 4
+SURE = 0.5
+"""Least score of a detection that is drawn."""
+
+
+class Trial(NamedTuple):
+    """A detector after training: its metrics in percent, the seconds it took, and what it finds in the first scenes."""
+
+    metrics: dict[str, float]
+    seconds: float
+    found: list[Found]
+
+
+def parse_args() -> argparse.Namespace:
+    """Length, seeds, output."""
+    parser = argparse.ArgumentParser(
+        description="Compare AP on scenes of digits from random, MoCo v2's and Un-Mix's weights."
+    )
+    parser.add_argument("--trials", type=int, default=1, help="of each detector, default 1")
+    parser.add_argument("--seed", type=int, default=0, help="the first one, default 0")
+    parser.add_argument("--epochs", type=int, help="of pre-training, default as the configs say")
+    parser.add_argument("--iterations", type=int, help="of detectors, default as the config says")
+    parser.add_argument("--fresh", action="store_true", help="pre-train even if that has been done")
+    parser.add_argument(
+        "--out", type=Path, default=Path("work_dirs/demo_det"), help="default work_dirs/demo_det"
+    )
+    args = parser.parse_args()
+    for name in ("trials", "epochs", "iterations"):
+        value = getattr(args, name)
+        if value is not None and value < 1:
+            raise ConfigError(f"--{name} is {value} and must be at least 1")
+    return args
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Keeps pycocotools' tables and mmdet's advice, of which none concerns this, from the terminal."""
+    with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        yield
+
+
+def train(cfg: Config, console: Console) -> Runner:
+    """Trains a config in an empty folder."""
+    shutil.rmtree(cfg.work_dir, ignore_errors=True)
+    with quiet():
+        runner = Runner.from_cfg(copy.deepcopy(cfg))
+        if not sys.stderr.isatty():
+            runner.register_hook(LossLines(console))
+        runner.train()
+    return runner
+
+
+def pretrain(cfg: Config, console: Console, fresh: bool) -> Path:
+    """The checkpoint of a pre-training, which is run unless the same one lies there already."""
+    folder = Path(cfg.work_dir)
+    noted = folder / "recipe.txt"
+    recipe = "\n".join(f"{part} = {cfg.get(part)}" for part in RECIPE)
+    last = folder / "last_checkpoint"
+    if not fresh and noted.is_file() and noted.read_text() == recipe and last.is_file():
+        console.print(f"  there is one already: {last.read_text()}", soft_wrap=True)
+    else:
+        train(cfg, console)
+        write_whole(recipe.encode(), noted)
+    return Path(last.read_text().strip())
+
+
+def backbone_of(path: Path, console: Console) -> Path:
+    """Takes the backbone out of a checkpoint and proves that the detector computes the same with it."""
+    checkpoint = read_checkpoint(path)
+    with quiet():
+        extraction = extract(checkpoint, detector_tensors(DETECTOR))
+        content = file_content(extraction, checkpoint, "mmdet")
+        file = path.parent / file_name(checkpoint, "mmdet", "online", content)
+        write_whole(content, file)
+        lines = check_arrival(checkpoint, "online", DETECTOR, file)
+    for line in (extraction.report(), lines[-1]):
+        console.print(f"  {line}", highlight=False)
+    return file
+
+
+def detect(runner: Runner, number: int) -> list[Found]:
+    """What a trained detector finds in the first scenes."""
+    loader = runner.val_dataloader
+    scenes = [loader.dataset[i] for i in range(number)]
+    batch = {key: [scene[key] for scene in scenes] for key in scenes[0]}
+    with torch.no_grad():
+        samples = runner.model.eval().test_step(batch)
+    found = []
+    for sample in samples:
+        sure = sample.pred_instances[sample.pred_instances.scores > SURE].cpu()
+        found.append(
+            Found(
+                sure.bboxes.numpy(),
+                sure.labels.numpy(),
+                sure.scores.numpy(),
+                sure.masks.numpy() > 0,
+            )
+        )
+    return found
+
+
+def fine_tune(cfg: Config, start: str | Path, console: Console) -> Trial:
+    """Trains a detector from a backbone, measures it, and looks at the first scenes."""
+    began = time.perf_counter()
+    cfg.model.init_cfg.checkpoint = str(start)
+    runner = train(cfg, console)
+    scalars = runner.message_hub.log_scalars
+    # A detector that finds nothing at all has no entry.
+    metrics = {
+        heading: 100 * float(scalars[f"val/coco/{key}"].current())
+        if f"val/coco/{key}" in scalars
+        else 0.0
+        for heading, key in METRICS.items()
+    }
+    return Trial(metrics, time.perf_counter() - began, detect(runner, DRAWN))
+
+
+def run(args: argparse.Namespace, console: Console) -> dict[str, list[Trial]]:
+    """Pre-trains, extracts, fine-tunes; trials by what they started from."""
+    starts: dict[str, str | Path] = {RANDOM: RANDOM}
+    for name, path in PRETRAINING.items():
+        console.print(f"[bold]{name}: pre-training and extraction[/bold]")
+        cfg = short_run(path, args.out / path.stem, args.epochs, args.seed)
+        starts[name] = backbone_of(pretrain(cfg, console, args.fresh), console)
+    trials: dict[str, list[Trial]] = {name: [] for name in starts}
+    for seed in range(args.seed, args.seed + args.trials):
+        for name, start in starts.items():
+            console.print(f"[bold]detector from {name}, seed {seed}[/bold]")
+            folder = args.out / "detectors" / f"{name.replace(' ', '_')}_seed{seed}"
+            cfg = short_run(DETECTOR, folder, args.iterations, seed)
+            trials[name].append(fine_tune(cfg, start, console))
+            box = trials[name][-1].metrics["box AP"]
+            console.print(f"  box AP {box:.1f}, {trials[name][-1].seconds:.0f} seconds")
+    return trials
+
+
+def spread(values: list[float]) -> str:
+    """Mean, with the sample standard deviation where there are several."""
+    mean = statistics.mean(values)
+    return f"{mean:.1f} ± {statistics.stdev(values):.1f}" if len(values) > 1 else f"{mean:.1f}"
+
+
+def table_of(trials: dict[str, list[Trial]], iterations: int, seeds: list[int]) -> Table:
+    """A row for each start."""
+    named = f"seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}"
+    table = Table(title=f"Mask R-CNN on scenes of digits, {iterations} iterations, {named}")
+    table.add_column("backbone from")
+    for heading in (*METRICS, "seconds"):
+        table.add_column(heading, justify="right")
+    for name, rows in trials.items():
+        cells = [spread([row.metrics[heading] for row in rows]) for heading in METRICS]
+        table.add_row(name, *cells, f"{statistics.mean(row.seconds for row in rows):.0f}")
+    return table
+
+
+def draw(trials: dict[str, list[Trial]], cfg: Config, path: Path) -> Path:
+    """A picture of the first scenes: what is there, and what each start's first detector finds."""
+    scenes = DATASETS.build({**cfg.val_dataloader.dataset, "pipeline": []})
+    raw = [scenes[i] for i in range(DRAWN)]
+    there = [
+        Found(
+            np.array([thing["bbox"] for thing in scene["instances"]]),
+            np.array([thing["bbox_label"] for thing in scene["instances"]]),
+            masks=np.stack([mask_of(thing["mask"]) for thing in scene["instances"]]),
+        )
+        for scene in raw
+    ]
+    figure = detection_figure(
+        [scene["img"] for scene in raw],
+        {
+            "what is there": there,
+            **{f"from {name}": rows[0].found for name, rows in trials.items()},
+        },
+        scenes.metainfo["classes"],
+        title="Handwritten digits to detect: what detectors find after the same training",
+    )
+    return save_figure(figure, path)
+
+
+def summary_of(trials: dict[str, list[Trial]], seeds: list[int]) -> dict[str, Any]:
+    """What is needed to run it again and to compare."""
+    return {
+        "command": f"python {shlex.join(sys.argv)}",
+        "mixssl": __version__,
+        "commit": commit(ROOT),
+        "seeds": seeds,
+        "machine": machine(),
+        "results": {
+            name: [
+                {key: round(value, 2) for key, value in row.metrics.items()}
+                | {"seconds": round(row.seconds, 1)}
+                for row in rows
+            ]
+            for name, rows in trials.items()
+        },
+    }
+
+
+def main() -> None:
+    """Runs everything; prints the table and where everything lies."""
+    args = parse_args()
+    require_detection()
+    if "OMP_NUM_THREADS" not in os.environ:
+        torch.set_num_threads(THREADS)
+        threadpool_limits(THREADS)
+    console = Console(file=sys.stdout)
+    start = time.perf_counter()
+    trials = run(args, console)
+    cfg = short_run(DETECTOR, args.out, args.iterations, args.seed)
+    seeds = list(range(args.seed, args.seed + args.trials))
+    picture = draw(trials, cfg, args.out / "detections.png")
+    summary = args.out / "summary.json"
+    summary.write_text(json.dumps(summary_of(trials, seeds), indent=2) + "\n")
+    console.print(table_of(trials, cfg.train_cfg.max_iters, seeds))
+    data = cfg.train_dataloader.dataset, cfg.val_dataloader.dataset
+    console.print(
+        f"AP in percent, mean over IoU .5:.95, COCO's way, on {data[1].num_scenes} scenes of digits that neither "
+        f"pre-training nor the {data[0].num_scenes} scenes trained on have shown. Seconds: training and evaluation of "
+        f"a detector; {time.perf_counter() - start:.0f} in all.",
+        highlight=False,
+    )
+    for name, path in (("picture", picture), ("summary", summary)):
+        console.print(f"{name:>9}: {path}", soft_wrap=True, highlight=False)
+
+
+if __name__ == "__main__":
+    sys.exit(run_tool(main, "demo_det.py"))
