@@ -16,7 +16,7 @@ from mixssl.mixing import Mixer, StepRandom
 from mixssl.registry import MODELS
 from mixssl.structures import MixedView
 from mixssl.utils.errors import ConfigError
-from mixssl.visualization.mixtures import mixture_kind
+from mixssl.visualization.mixtures import mixture_kind, only_row, row_of_two
 
 __all__ = ["build_model", "clean_views", "draw_mixtures", "sample_mixtures"]
 
@@ -38,8 +38,9 @@ def draw_mixtures(cfg: Config, number: int, seed: int = 0) -> tuple[list[Tensor]
 
     Returns:
         views: Clean views of up to 32 images, each (N, C, H, W), normalised.
-        mixtures: As many as wanted, the kinds that the mixer makes by turns, else in the order drawn. Learned ones have
-            no pixels before the model's ``render_mixtures`` has seen them.
+        mixtures: As many as wanted, the kinds that the mixer makes by turns, else in the order drawn; of each one row,
+            mostly of another image each time. Learned ones have no pixels before the model's ``render_mixtures`` has
+            seen them.
 
     Raises:
         ConfigError: If ``number`` is below 1, or the config has no mixer.
@@ -108,11 +109,10 @@ def sample_mixtures(
         As :func:`draw_mixtures`.
     """
     random = StepRandom(seed)
-    drawn = [
-        mixture for _ in range(_STEPS_PER_MIXTURE * number) for mixture in mixer(views, random())
-    ]
     kinds: dict[str, list[MixedView]] = {}
-    for mixture in drawn:
-        kinds.setdefault(mixture_kind(mixture), []).append(mixture)
+    for step in range(_STEPS_PER_MIXTURE * number):
+        for mixture in mixer(views, random()):
+            one = only_row(mixture, row_of_two(mixture, step))
+            kinds.setdefault(mixture_kind(mixture), []).append(one)
     turns = chain.from_iterable(zip_longest(*(kinds[kind] for kind in sorted(kinds))))
     return list(islice((mixture for mixture in turns if mixture is not None), number))

@@ -89,7 +89,7 @@ def rows_to_draw(mixtures: Sequence[MixedView], rows: Sequence[int] | None) -> l
     if not mixtures:
         raise ValueError("mixtures is empty: give at least one mixture to draw")
     if rows is None:
-        return [_row_of_two(mixture, i % len(mixture.lam)) for i, mixture in enumerate(mixtures)]
+        return [row_of_two(mixture, i) for i, mixture in enumerate(mixtures)]
     if len(rows) != len(mixtures):
         raise ValueError(
             f"rows has {len(rows)} entries for {len(mixtures)} mixtures: give one for each"
@@ -97,13 +97,25 @@ def rows_to_draw(mixtures: Sequence[MixedView], rows: Sequence[int] | None) -> l
     return list(rows)
 
 
-def _row_of_two(mixture: MixedView, first: int) -> int:
+def row_of_two(mixture: MixedView, first: int) -> int:
     """The first row, from ``first`` on and around, whose two images differ; ``first`` if there is none."""
+    first %= len(mixture.lam)
     if mixture.source != mixture.partner_view:
         return first
     differ = (mixture.index != mixture.partner).tolist()
     order = [*range(first, len(differ)), *range(first)]
     return next((row for row in order if differ[row]), first)
+
+
+def only_row(mixture: MixedView, row: int) -> MixedView:
+    """A mixture of one row, which keeps no memory of the others."""
+    parts = {name: getattr(mixture, name) for name in mixture._fields}
+    rows: dict[str, Any] = {
+        name: part[row : row + 1].clone()
+        for name, part in parts.items()
+        if isinstance(part, Tensor)
+    }
+    return mixture._replace(**rows)
 
 
 def _draw_mixture(

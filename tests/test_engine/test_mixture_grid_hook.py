@@ -141,7 +141,10 @@ def test_learned_masks_are_those_of_the_moment(tmp_path: Path) -> None:
     assert [mixture.learned for mixture in drawn[0]] == ["block", "encoder"] * 2
     for before, after in zip(drawn[0], drawn[-1], strict=True):
         assert torch.equal(before.lam, after.lam) and torch.equal(before.partner, after.partner)
-        assert not torch.equal(before.mask, after.mask)
+        if (
+            before.learned == "block"
+        ):  # after two epochs still the same all over, the encoder's are λ
+            assert not torch.equal(before.mask, after.mask)
     first, *_, last = pictures(runner).values()
     assert np.flatnonzero((first != last).any(axis=(1, 2))).max() > 50
 
@@ -165,6 +168,7 @@ def test_images_of_a_classifier_are_a_view_of_their_own() -> None:
         mixtures = model.render_mixtures(views, sample_mixtures(model.mixer, views, 2, 0))
     assert len(views) == 1 and torch.equal(views[0], batch["inputs"][:4])
     assert [mixture.learned for mixture in mixtures] == ["block", "encoder"]
+    assert [mixture.images.shape for mixture in mixtures] == [(1, 3, 16, 16)] * 2
     assert len([axes for axes in mixture_figure(views, mixtures).axes if axes.images]) == 8
     assert model.training
 

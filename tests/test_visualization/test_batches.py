@@ -22,7 +22,9 @@ def cfg() -> Config:
 def test_kinds_come_by_turns_and_mix_what_they_say(cfg: Config) -> None:
     views, mixtures = draw_mixtures(cfg, 6)
     assert [mixture_kind(mixture) for mixture in mixtures] == ["global", "region"] * 3
+    assert len({int(mixture.index) for mixture in mixtures}) > 3
     for mixture in mixtures:
+        assert mixture.index != mixture.partner
         own, partner = views[0][mixture.index], views[0][mixture.partner]
         wanted = mixture.mask * own + (1 - mixture.mask) * partner
         torch.testing.assert_close(mixture.images, wanted, atol=1e-5, rtol=0)

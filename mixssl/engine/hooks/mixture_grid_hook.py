@@ -150,11 +150,12 @@ class MixtureGridHook(Hook):
 
     def _look(self, model: Any) -> list[Tensor]:
         """Views to mix: of the first batch or of the latest."""
-        if self._views is None or not self.fixed:
-            self._views = clean_views(model.data_preprocessor, self._batch, _IMAGES)
-            if self.fixed:
-                self._batch = None
-        return self._views
+        if self._views is not None:
+            return [view.to(next(model.parameters()).device) for view in self._views]
+        views = clean_views(model.data_preprocessor, self._batch, _IMAGES)
+        if self.fixed:
+            self._views, self._batch = [view.cpu() for view in views], None
+        return views
 
 
 def _unwrapped(runner: Runner) -> Any:
