@@ -7,6 +7,7 @@ import argparse
 import os
 import sys
 from copy import deepcopy
+from typing import Any
 
 import mmengine
 from mmengine.config import Config
@@ -60,20 +61,22 @@ def merge_args(cfg: Config, args: argparse.Namespace) -> Config:
     if args.data_root is not None:
         set_data_root(cfg, args.data_root)
     if args.show or args.show_dir is not None:
-        cfg.setdefault("default_hooks", {})["visualization"] = {
-            "type": "VisualizationHook",
-            "enable": True,
-            "show": args.show,
-            "wait_time": args.wait_time,
-            "out_dir": args.show_dir,
-            "interval": args.interval,
-        }
+        cfg.setdefault("default_hooks", {})["visualization"] = drawing(cfg, args)
     if args.tta:
         use_flips(cfg)
     if args.cfg_options is not None:
         cfg.merge_from_dict(args.cfg_options)
     fill_loaders(cfg, not args.no_pin_memory, persistent_workers=None)
     return cfg
+
+
+def drawing(cfg: Config, args: argparse.Namespace) -> dict[str, Any]:
+    """The hook that draws predictions: mmdet's for detectors, mmpretrain's for everything else."""
+    common = {"show": args.show, "wait_time": args.wait_time, "interval": args.interval}
+    if cfg.get("default_scope") == "mmdet":
+        folder = args.show_dir and os.path.abspath(args.show_dir)  # else it goes below work_dir
+        return {"type": "DetVisualizationHook", "draw": True, "test_out_dir": folder, **common}
+    return {"type": "VisualizationHook", "enable": True, "out_dir": args.show_dir, **common}
 
 
 def use_flips(cfg: Config) -> None:

@@ -147,6 +147,19 @@ def newest_checkpoint(work_dir: str) -> str | None:
     return str(max(found, key=lambda path: path.stat().st_mtime)) if found else None
 
 
+def batch_note(cfg: Config, processes: int) -> list[str]:
+    """Says that a run's batches are not of the size for which the config's learning rate was set, if so."""
+    scaling = cfg.get("auto_scale_lr") or {}
+    wanted, own = scaling.get("base_batch_size"), cfg.train_dataloader.get("batch_size")
+    if wanted is None or own is None or scaling.get("enable") or own * processes == wanted:
+        return []
+    return [
+        f"The learning rate and the length of this config are for batches of {wanted} images, and this run has "
+        f"{own * processes} ({own} on each of {processes} devices): set train_dataloader.batch_size to "
+        f"{wanted} / {processes}, or give --auto-scale-lr."
+    ]
+
+
 def main() -> None:
     """Reads, checks, builds, trains: nothing is built before everything is checked."""
     args = parse_args()
@@ -156,7 +169,7 @@ def main() -> None:
     check_config(cfg, launched_processes(cfg.launcher))
     apply_data_options(cfg)  # after the checks, which name things by their place in the config
     notes = choose_checkpoint(cfg, args.resume)
-    notes += prepare_devices(cfg)
+    notes += batch_note(cfg, launched_processes(cfg.launcher)) + prepare_devices(cfg)
     build_runner(cfg, notes).train()
 
 

@@ -1,14 +1,19 @@
 """tools/test.py: a test loop runs on a checkpoint; without one there is a line that says what to do."""
 
 import json
+from argparse import Namespace
+from pathlib import Path
 
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.registry import HOOKS, DefaultScope
+from mmengine.visualization import Visualizer
 from support.tiny import backbone, build
-from support.tools import NAME, ROOT, call_tool, write_tiny
+from support.tools import NAME, ROOT, call_tool, load_tool, write_tiny
 
 import mixssl.registry  # noqa: F401
+from mixssl.utils.detection import missing_for_detection
 
 CONFIG = """
 _base_ = [{base!r}]
@@ -72,3 +77,24 @@ def test_a_missing_checkpoint_and_a_missing_out(classifier, tmp_path, capfd):
     assert "none.pth" in capfd.readouterr().err
     assert call_tool("test", config, weights, "--out-item", "pred") == 2
     assert "there is no --out" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("scope", "kind", "folder"),
+    [
+        ("mmdet", "DetVisualizationHook", "test_out_dir"),
+        ("mmpretrain", "VisualizationHook", "out_dir"),
+    ],
+)
+def test_pictures_are_drawn_by_the_hook_of_the_configs_own_library(
+    scope, kind, folder, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)  # mmdet's hook would put a relative folder below the work directory
+    args = Namespace(show=False, show_dir="shown", wait_time=2, interval=1)
+    hook = load_tool("test").drawing(Config({"default_scope": scope}), args)
+    assert hook["type"] == kind and Path(hook[folder]).absolute() == tmp_path / "shown"
+    assert Path(hook[folder]).is_absolute() == (scope == "mmdet")
+    with DefaultScope.overwrite_default_scope(scope):
+        if scope == "mmpretrain" or missing_for_detection() is None:
+            Visualizer.get_instance(f"pictures_of_{scope}")
+            assert HOOKS.build(hook) is not None

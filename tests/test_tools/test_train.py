@@ -169,3 +169,22 @@ def test_resume_finds_the_checkpoint_of_a_folder_that_was_moved(named, tmp_path)
     assert latest(str(tmp_path)) is None
     (tmp_path / "epoch_2.pth").touch()
     assert latest(str(tmp_path)) == str(tmp_path / "epoch_2.pth")
+
+
+@pytest.mark.parametrize(
+    ("scaling", "processes", "note"),
+    [
+        ({"base_batch_size": 16}, 8, ""),
+        (
+            {"base_batch_size": 16},
+            2,
+            "for batches of 16 images, and this run has 4 (2 on each of 2",
+        ),
+        ({"base_batch_size": 16, "enable": True}, 2, ""),
+        (None, 2, ""),
+    ],
+)
+def test_batches_of_another_size_than_the_learning_rates_are_noted(scaling, processes, note):
+    cfg = Config({"auto_scale_lr": scaling, "train_dataloader": {"batch_size": 2}})
+    notes = runpy.run_path(str(ROOT / "tools" / "train.py"))["batch_note"](cfg, processes)
+    assert [note in line for line in notes] == ([True] if note else [])
