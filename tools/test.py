@@ -102,7 +102,7 @@ def check_testable(cfg: Config, args: argparse.Namespace) -> None:
     if missing:
         raise ConfigError(
             f"{args.config} has no test loop ({', '.join(missing)} not set): features of a pre-trained model are "
-            "judged by k-NN or a linear probe, with the tools in tools/benchmarks/ and the configs in "
+            "judged by k-NN or a linear probe, with the tools in tools/evaluate/ and the configs in "
             "configs/benchmarks/"
         )
     if "://" not in args.checkpoint and not os.path.isfile(args.checkpoint):

@@ -46,7 +46,7 @@ def weighted_knn(
     that comes first in the bank counts, of classes with equal votes the lowest.
 
     The bank passes the device in chunks, once. Beside the arguments the device holds at most about
-    13 * bank_chunk * D + 5 * query_chunk * bank_chunk + 12 * Q * (k + D) bytes: 3 GiB for ImageNet's 1,281,167 images
+    20 * bank_chunk * D + 5 * query_chunk * bank_chunk + 12 * Q * (k + D) bytes: 4 GiB for ImageNet's 1,281,167 images
     and 50,000 queries at D = 2048 and the default chunks, however large the bank; a bank in float16 takes 5 GiB of the
     memory it lies in.
 
@@ -90,7 +90,7 @@ def majority_knn(
 
     With k = 5 the protocol of the W-MSE repository, which Un-Mix follows on small data sets. The search is exact, as
     scikit-learn's; of equally distant images the one that comes first in the bank counts, of classes with equal votes
-    the lowest. Arguments, memory and errors as ``weighted_knn``.
+    the lowest. Arguments, memory (and 6144 * (k + 16) * D bytes more) and errors as ``weighted_knn``.
     """
     labels = _check(queries, bank, labels, k, (query_chunk, bank_chunk))
     device = torch.device(device) if device is not None else queries.device

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from torch import Tensor
 
 from mixssl.datasets import Digits
-from mixssl.evaluation import accuracy, majority_knn, weighted_knn
+from mixssl.evaluation import accuracy, majority_knn, neighbours, weighted_knn
 
 
 @pytest.fixture
@@ -145,6 +146,25 @@ def test_a_bank_in_float16_gives_what_its_numbers_say(
     for vote in (weighted_knn, majority_knn):
         expected = vote(queries, half.float(), labels, k=20)
         assert vote(queries, half, labels, k=20, bank_chunk=33).equal(expected)
+
+
+@pytest.mark.parametrize(("vote", "shift"), [(weighted_knn, []), (majority_knn, [160])])
+def test_the_bank_passes_once_and_in_chunks(
+    clouds: tuple[Tensor, Tensor, Tensor],
+    monkeypatch: pytest.MonkeyPatch,
+    vote: Callable[..., Tensor],
+    shift: list[int],
+) -> None:
+    queries, bank, labels = clouds
+    seen: list[int] = []
+
+    def note(features: Tensor) -> Tensor:
+        seen.append(len(features))
+        return features.float()
+
+    monkeypatch.setattr(neighbours, "_finite", note)
+    vote(queries, bank, labels, k=3, query_chunk=10, bank_chunk=160)
+    assert seen == [*shift, len(queries), 160, 160, 80]
 
 
 def test_accuracy_is_in_percent() -> None:
