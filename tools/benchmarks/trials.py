@@ -13,7 +13,6 @@ import json
 import math
 import re
 import statistics
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -24,6 +23,7 @@ from mixssl import __version__
 from mixssl.engine.launch import run_tool
 from mixssl.engine.whole_files import write_whole
 from mixssl.utils.errors import ConfigError
+from mixssl.utils.provenance import commit
 
 ROOT = Path(__file__).resolve().parents[2]
 HEADLINE = re.compile(r"(?:^|/)(?:(?:bbox_|segm_)?mAP(?:_50|_75)?|AP50|AP75)$")
@@ -112,17 +112,8 @@ def circumstances(config: str, devices: int) -> dict[str, str]:
         "device": f"{max(devices, 1)} x {torch.cuda.get_device_name() if gpu else 'CPU'}",
         "torch": torch.__version__,
         "mixssl": __version__,
-        "commit": commit(),
+        "commit": (commit(ROOT) or "")[:7],
     }
-
-
-def commit() -> str:
-    """Commit of the checkout; empty where it is none, or there is no git."""
-    git = ["git", "-C", str(ROOT), "rev-parse", "--short", "HEAD"]
-    try:
-        return subprocess.run(git, capture_output=True, text=True, check=True).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        return ""
 
 
 def main() -> None:
