@@ -80,7 +80,7 @@ def read_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
         )
     meta = content.get("meta")
     meta = {str(k): v for k, v in meta.items()} if isinstance(meta, Mapping) else {}
-    config = meta.get("cfg")
+    config = meta.get("cfg", meta.get("config"))  # of a run, or of a backbone extracted from it
     settings = settings_in(config) if isinstance(config, str) else {}
     return Checkpoint(path, state, meta, settings, _sha256(path))
 

@@ -186,6 +186,8 @@ def test_files_are_reproducible_and_say_where_they_come_from(layout: str, tmp_pa
     else:
         loaded = torch.load(io.BytesIO(contents[0]), weights_only=True)
         assert loaded["state_dict"].keys() == NARROW.keys()
+        (tmp_path / name).write_bytes(contents[0])
+        assert read_checkpoint(tmp_path / name).settings == checkpoint.settings != {}
     meta = loaded["meta"]
     assert meta["source"] == "epoch_3.pth" and meta["source_sha256"] == checkpoint.sha256
     assert (meta["epoch"], meta["iter"], meta["layout"], meta["encoder"]) == (
