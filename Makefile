@@ -26,9 +26,7 @@ help: ## list these commands
 
 setup: $(STAMP) ## make .venv with the pinned dependencies and mixssl, editable
 
-det: $(STAMP) ## add what detection needs; compiles mmcv's operators once (12 minutes on two cores), later clones reuse them
-	@rm -f $(DETECTION) # asked for by name, it looks again
-	@$(MAKE) --no-print-directory $(DETECTION)
+det: $(DETECTION) ## add what detection needs; compiles mmcv's operators once (12 minutes on two cores), later clones reuse them
 
 lint: $(STAMP) ## check style, format and types
 	$(BIN)/ruff check .
@@ -68,6 +66,10 @@ $(STAMP): $(REQUIREMENTS) setup.py mixssl/utils/versions.py
 	$(BIN)/pip install -q --no-deps --no-build-isolation -e .
 	@$(BIN)/python -c 'import mixssl; print("mixssl", mixssl.__version__, "is installed")'
 	@touch $@
+
+ifneq ($(filter det,$(MAKECMDGOALS)),)
+.PHONY: $(DETECTION) # asked for by name, it looks again
+endif
 
 # Without dependencies for the same reason. The script says what it does, and proves the operators by using them.
 $(DETECTION): $(STAMP) requirements/det.txt tools/setup/mmcv_ops.py

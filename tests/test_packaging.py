@@ -185,8 +185,12 @@ def make(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
         (tmp_path / "requirements").mkdir()
         (tmp_path / "mixssl/utils").mkdir(parents=True)
-        needed = ("setup.py", "mixssl/utils/versions.py", "requirements/runtime.txt")
-        for name in (*needed, "requirements/dev.txt", "requirements/mmcv.txt"):
+        (tmp_path / "tools/setup").mkdir(parents=True)
+        needed = ("setup.py", "mixssl/utils/versions.py", "tools/setup/mmcv_ops.py")
+        for name in (
+            *needed,
+            *(f"requirements/{n}.txt" for n in ("runtime", "dev", "mmcv", "det")),
+        ):
             (tmp_path / name).touch()
         command = ["make", "--no-print-directory", "-f", str(ROOT / "Makefile"), *arguments]
         outside = {key: value for key, value in os.environ.items() if not key.startswith("MAKE")}
@@ -206,6 +210,27 @@ def test_set_up_refuses_another_python_in_one_line(
     line = done.stderr.splitlines()[0]
     assert line.startswith(f"mixssl needs Python 3.10, 3.11 or 3.12, but {old} is Python 3.9.1;")
     assert not (tmp_path / ".venv").exists()
+
+
+@pytest.mark.parametrize(
+    ("verb", "needs_detection"),
+    [
+        ("det", True),
+        ("test", True),
+        ("test-slow", True),
+        ("demo-det", True),
+        ("setup", False),
+        ("lint", False),
+        ("demo", False),
+    ],
+)
+def test_only_what_detects_compiles_operators(
+    make: Callable[..., subprocess.CompletedProcess[str]], verb: str, needs_detection: bool
+) -> None:
+    done = make("-n", verb)
+    assert done.returncode == 0, done.stderr
+    assert "MMCV_WITH_OPS=0" in done.stdout  # every verb sets up the rest first
+    assert ("tools/setup/mmcv_ops.py" in done.stdout) == needs_detection
 
 
 def test_help_has_a_line_for_every_verb(
