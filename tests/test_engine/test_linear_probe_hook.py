@@ -153,6 +153,19 @@ def test_the_figure_is_that_of_its_weights(tmp_path: Path) -> None:
     assert len(trained) > 0 and all(0 <= value <= 100 for value in trained)
 
 
+def test_it_learns_from_features_that_stay(tmp_path: Path) -> None:
+    still = {"optimizer": {"type": "SGD", "lr": 0.0}}
+    same = [{"type": "MultiView", "num_views": 2, "transforms": [[]]}, {"type": "PackInputs"}]
+    data = loader("train", 32, batch_size=32)
+    data["dataset"]["pipeline"] = same
+    learner = probe(query=None, optimizer={"type": "Adam", "lr": 0.1}, log_interval=1)
+    changes = {"optim_wrapper": still, "default_hooks": {}, "train_dataloader": data}
+    runner = make_runner(tmp_path, [learner], epochs=40, **changes)
+    runner.train()
+    figures = runner.message_hub.get_scalar("train/probe_top1").data[0]
+    assert figures[0] < 30 and figures[-1] > 90
+
+
 def test_without_images_to_test_on_it_logs_the_training_views(tmp_path: Path) -> None:
     runner = make_runner(tmp_path, [probe(query=None)], epochs=1)
     runner.train()
