@@ -37,7 +37,7 @@ def check_config(cfg: Mapping[str, Any], world_size: int = 1) -> None:
     Raises:
         ConfigError: A ValueError with one line: the value, what is allowed, and the way out.
     """
-    for check in (_check_collate, _check_batch, _check_mix_head, _check_data):
+    for check in (_check_collate, _check_batch, _check_mix_head, _check_clusters, _check_data):
         check(cfg, world_size)
 
 
@@ -175,6 +175,16 @@ def _check_mix_head(cfg: Mapping[str, Any], world_size: int) -> None:
         raise ConfigError(
             f"model.data_preprocessor.mixer is {_type_name(mixer) or mixer} and model.mix_head is not set: add for "
             "instance model.mix_head=dict(type='mixssl.UnMixHead'), or set the mixer to None"
+        )
+
+
+def _check_clusters(cfg: Mapping[str, Any], world_size: int) -> None:
+    """Clusters that nobody starts."""
+    hooks = [_type_name(hook) for hook in cfg.get("custom_hooks") or []]
+    if (cfg.get("model") or {}).get("clusters") is not None and "ODCHook" not in hooks:
+        raise ConfigError(
+            "model.clusters is set and custom_hooks has no ODCHook, which gives them a start: add "
+            "dict(type='mixssl.ODCHook') to custom_hooks"
         )
 
 

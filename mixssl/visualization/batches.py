@@ -7,12 +7,13 @@ from copy import deepcopy
 from itertools import chain, islice, zip_longest
 from typing import Any
 
+import torch
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 from torch import Tensor, nn
 
-from mixssl.mixing import Mixer, StepRandom
+from mixssl.mixing import Deferred, Mixer, Salience, StepRandom, center_surround
 from mixssl.registry import MODELS
 from mixssl.structures import MixedView
 from mixssl.utils.errors import ConfigError
@@ -42,8 +43,10 @@ def draw_mixtures(cfg: Config, number: int, seed: int = 0) -> tuple[list[Tensor]
             mostly of another image each time. Learned ones have no pixels before the model's ``render_mixtures`` has
             seen them.
 
+    A mixer that asks for clusters gets the images' labels in their place, and what stands out for what matters.
+
     Raises:
-        ConfigError: If ``number`` is below 1, or the config has no mixer.
+        ConfigError: If ``number`` is below 1, the config has no mixer, or one that asks for clusters and no labels.
     """
     if number < 1:
         raise ConfigError(f"the number of mixtures is {number} and must be at least 1")
@@ -66,7 +69,8 @@ def draw_mixtures(cfg: Config, number: int, seed: int = 0) -> tuple[list[Tensor]
     loader = {**cfg.train_dataloader, "num_workers": 0, "persistent_workers": False}
     batch = next(iter(Runner.build_dataloader(loader, seed=seed)))
     views = clean_views(preprocessor, batch, _IMAGES)
-    return views, sample_mixtures(mixer, views, number, seed)
+    clusters = _labels_for(mixer, batch, len(views[0])) if mixer.clusters else None
+    return views, sample_mixtures(mixer, views, number, seed, clusters)
 
 
 def build_model(cfg: Config) -> Any:
@@ -94,8 +98,23 @@ def clean_views(preprocessor: nn.Module, batch: Any, images: int | None = None) 
     return [view[:images].clone() for view in (made if isinstance(made, list) else [made])]
 
 
+def _labels_for(mixer: Mixer, batch: Any, images: int) -> tuple[Tensor, Salience]:
+    """Labels of a batch's first images in place of clusters, and what stands out in place of what matters to them."""
+    labels = [sample.get("gt_label") for sample in batch.get("data_samples") or []][:images]
+    if not labels or any(label is None or int(label) < 0 for label in labels):
+        raise ConfigError(
+            f"{type(mixer).__name__} asks for clusters, and the training images have no labels to take in their place: "
+            "let a run draw by its own clusters, with dict(type='mixssl.MixtureGrid') in custom_hooks"
+        )
+    return torch.cat(labels), center_surround
+
+
 def sample_mixtures(
-    mixer: Mixer, views: Sequence[Tensor], number: int, seed: int
+    mixer: Mixer,
+    views: Sequence[Tensor],
+    number: int,
+    seed: int,
+    clusters: tuple[Tensor, Salience] | None = None,
 ) -> list[MixedView]:
     """Mixes views as the first steps of a run would, each step with its own draw.
 
@@ -104,6 +123,7 @@ def sample_mixtures(
         views: Clean views, each (N, C, H, W), normalised.
         number: Mixtures wanted, >= 1.
         seed: Of the draws; the same seed gives the same λ, partners and regions.
+        clusters: Those of the images, (N,), int64, and what matters to them; for mixers that ask for clusters.
 
     Returns:
         As :func:`draw_mixtures`.
@@ -111,7 +131,8 @@ def sample_mixtures(
     random = StepRandom(seed)
     kinds: dict[str, list[MixedView]] = {}
     for step in range(_STEPS_PER_MIXTURE * number):
-        for mixture in mixer(views, random()):
+        for drawn in mixer(views, random()):
+            mixture = drawn.render(*clusters) if isinstance(drawn, Deferred) and clusters else drawn
             one = only_row(mixture, row_of_two(mixture, step))
             kinds.setdefault(mixture_kind(mixture), []).append(one)
     turns = chain.from_iterable(zip_longest(*(kinds[kind] for kind in sorted(kinds))))

@@ -16,6 +16,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from support import classifiers, tiny
 from support.amix import amix
+from support.clusters import clusters
 from support.ddp import run_ranks
 from torch import Tensor
 
@@ -110,6 +111,19 @@ def test_training_is_bit_identical_with_and_without(
     assert modes.seen == watched_modes.seen
     names = [f"mixtures_epoch_{i}" for i in (0, 1, 2)] + [f"mixtures_iter_{i}" for i in (0, 3, 4)]
     assert sorted(pictures(watched)) == names
+
+
+@pytest.mark.parametrize("mixer", ["InterIntra", "ClusterPuzzleMix"])
+def test_mixtures_by_clusters_are_drawn_and_disturb_nothing(tmp_path: Path, mixer: str) -> None:
+    start, states = {"type": "mixssl.ODCHook", "pipeline": [{"type": "PackInputs"}]}, []
+    for name, hooks in (("a", [start]), ("b", [start, grid()])):
+        memory = clusters(num_images=32)
+        model = tiny.moco(mixer={"type": f"mixssl.{mixer}"}, clusters=memory)
+        runner = make_runner(tmp_path / name, hooks, model)
+        runner.train()
+        states.append(runner.model.state_dict())
+    assert all(torch.equal(value, states[1][name]) for name, value in states[0].items())
+    assert sorted(pictures(runner)) == [f"mixtures_epoch_{i}" for i in (0, 1, 2)]
 
 
 def test_fixed_grids_of_a_static_mixer_differ_in_their_title_alone(tmp_path: Path) -> None:

@@ -180,10 +180,20 @@ def test_two_ranks_start_alike(tmp_path: Path) -> None:
         assert torch.allclose(one[name].float(), alone[name].float(), atol=1e-5)
 
 
+def test_a_model_without_clusters_is_left_alone(tmp_path: Path) -> None:
+    states = []
+    for hooks in ([], [hook(pipeline=None)]):
+        runner = make_runner(
+            tmp_path, hooks, model={}, train_cfg={"by_epoch": True, "max_epochs": 1}
+        )
+        runner.train()
+        states.append(runner.model.state_dict())
+    assert all(torch.equal(value, states[1][name]) for name, value in states[0].items())
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"model": {}}, "the model has no clusters: set model.clusters"),
         ({"images": 95}, "has 95 images and model.clusters.num_images is 96: set .*num_images=95"),
         ({"hooks": [hook(pipeline=None)]}, "has no knn_bank to take it from: give the transforms"),
         ({"dataset": {"pipeline": [{"type": "PackInputs", "meta_keys": ()}]}}, "lack sample_idx.*meta_keys"),

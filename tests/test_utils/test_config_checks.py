@@ -63,6 +63,7 @@ def test_a_good_config_passes_and_is_not_changed():
         ({"train_dataloader__batch_size": 1}, 1, "batch_size is 1.*at least 2"),
         ({"train_dataloader__drop_last": False}, 1, "drop_last is False.*drop_last=True"),
         ({"model__mix_head": None}, 1, "mixer is UnMix and model.mix_head is not set"),
+        ({"model__clusters": {"type": "mixssl.ODC"}}, 1, "no ODCHook.*add .*mixssl.ODCHook"),
         (
             {"train_dataloader__dataset__data_root": "data/none"},
             1,

@@ -7,9 +7,12 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.runner import set_random_seed
+from mmpretrain.structures import DataSample
 
+from mixssl.registry import MIXERS
 from mixssl.utils.errors import ConfigError
 from mixssl.visualization import draw_mixtures, mixture_figure, mixture_kind, save_figure
+from mixssl.visualization.batches import _labels_for
 
 CONFIG = Path(__file__).parents[2] / "configs/demo/unmix_mocov2_r18_digits.py"
 
@@ -54,6 +57,16 @@ def test_mixtures_of_hidden_features_are_drawn_with_a_note(cfg: Config) -> None:
     assert texts == ["features mixed\nat layer1,\nno pixels"]
     labels = [axes.get_xlabel() for axes in figure.axes]
     assert f"λ = {float(mixture.lam[0]):.2f}" in labels and "hidden" in labels
+
+
+@pytest.mark.parametrize("mixer", ["InterIntra", "ClusterPuzzleMix"])
+def test_labels_take_the_place_of_clusters(cfg: Config, mixer: str) -> None:
+    cfg.data_preprocessor.mixer = {"type": f"mixssl.{mixer}"}
+    _, mixtures = draw_mixtures(cfg, 3)
+    assert len(mixtures) == 3 and all(mixture.images is not None for mixture in mixtures)
+    unlabelled = {"data_samples": [DataSample()]}
+    with pytest.raises(ConfigError, match=f"{mixer} asks for clusters, and the training images"):
+        _labels_for(MIXERS.build(cfg.data_preprocessor.mixer), unlabelled, 1)
 
 
 def test_nothing_is_refused(cfg: Config) -> None:

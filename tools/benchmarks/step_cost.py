@@ -25,13 +25,14 @@ from mmengine.config import Config, DictAction
 from mmengine.logging import MessageHub, MMLogger
 from mmengine.registry import MODELS, DefaultScope
 from mmengine.runner import Runner
+from mmpretrain.structures import DataSample
 from mmpretrain.utils import register_all_modules
 from rich.console import Console
 from rich.table import Table
 from torch import nn
 
 import mixssl
-from mixssl.models.methods.terms import View, mixture_views, scaled
+from mixssl.models.methods.terms import View, aims_of, mixture_views, scaled
 from mixssl.structures import BLOCK, AnyTerm, MixedView
 
 FORWARD, BACKWARD = 1, 2
@@ -58,25 +59,32 @@ class Step:
             torch.randint(0, 256, (batch, 3, size, size), generator=generator, dtype=torch.uint8)
             for _ in range(count)
         ]
+        samples = [DataSample(metainfo={"sample_idx": place}) for place in range(batch)]
+        self.batch = {"inputs": self.images, "data_samples": samples}
+        memory = getattr(self.model, "clusters", None)
+        if memory is not None:
+            features = torch.randn(memory.features.shape, generator=generator)
+            memory.start(features, torch.arange(len(features)) % memory.num_clusters)
         self.device = device
 
     def __call__(self) -> float:
         """Takes a step and returns its seconds."""
         self._wait()
         start = time.perf_counter()
-        self.model.train_step({"inputs": self.images, "data_samples": None}, self.optimizer)
+        self.model.train_step(self.batch, self.optimizer)
         self._wait()
         return time.perf_counter() - start
 
     def units(self) -> float:
         """Forward and backward passes that a step's terms ask for, in forwards of view 0."""
-        data = self.model.data_preprocessor({"inputs": self.images, "data_samples": None}, True)
-        mixtures = data.get("mixtures", [])
+        data = self.model.data_preprocessor(self.batch, True)
+        mixtures = self.model.settle(data.get("mixtures", []), self.batch["data_samples"])
         clean = len(self.images)
         terms = [*self.model.clean_terms(clean)]
         if mixtures:
             terms = scaled(terms, self.model.mix_head.clean_weight)
             terms += self.model.mixture_terms(mixtures, clean)
+        terms += self.model.cluster_terms()
         views = [
             *(View(i, x) for i, x in enumerate(self.images)),
             *mixture_views(mixtures, self.images),
@@ -117,7 +125,7 @@ def needed_units(
     clean = len(sizes) - len(mixtures)
     judged = {n for n, mixture in enumerate(mixtures, clean) if mixture.learned == BLOCK}
     online = {term.online.view for term in terms} - judged
-    targets = {term.target.view for term in terms}
+    targets = {key.view for key in aims_of(terms)}
     if targets_are_online:
         online, targets = online | targets, set()
     trained = sum(sizes[view] for view in online) * (FORWARD + BACKWARD)

@@ -75,6 +75,7 @@ class MixtureGridHook(Hook):
         self._active = self._started = False
         self._views: list[Tensor] | None = None
         self._batch: Any = None
+        self._samples: list[Any] = []
         self._drawn: dict[str, int] = {}
 
     def before_train(self, runner: Runner) -> None:
@@ -116,6 +117,7 @@ class MixtureGridHook(Hook):
         if self._started:
             self._draw_due(runner)
         self._batch = self._views = None
+        self._samples = []
 
     def _by_epoch(self, runner: Runner) -> bool:
         """Whether grids are drawn by epochs here."""
@@ -138,7 +140,8 @@ class MixtureGridHook(Hook):
         with in_evaluation(model):
             views = self._look(model)
             seed = self.seed if self.fixed else (self.seed + step) % 2**63
-            mixtures = sample_mixtures(model.mixer, views, self.num, seed)
+            clusters = model.look_up(self._samples) if model.mixer.clusters else None
+            mixtures = sample_mixtures(model.mixer, views, self.num, seed, clusters)
             if any(mixture.learned for mixture in mixtures):
                 mixtures = model.render_mixtures(views, mixtures)
             norm = _normalisation(model.data_preprocessor)
@@ -153,6 +156,7 @@ class MixtureGridHook(Hook):
         if self._views is not None:
             return [view.to(next(model.parameters()).device) for view in self._views]
         views = clean_views(model.data_preprocessor, self._batch, _IMAGES)
+        self._samples = (self._batch.get("data_samples") or [])[:_IMAGES]
         if self.fixed:
             self._views, self._batch = [view.cpu() for view in views], None
         return views

@@ -33,7 +33,8 @@ class ODCHook(Hook):
     scikit-learn's MiniBatchKMeans on the first rank. Model and random states are afterwards as before. Nothing else has
     to be called from outside: the memory writes batches, centroids and splits by itself after each optimizer step; its
     intervals are arguments of :class:`~mixssl.models.memory.ODC`. After each epoch of an epoch-based loop the sizes of
-    the clusters and the share of images that changed theirs are logged.
+    the clusters and the share of images that changed theirs are logged. A model without clusters, a baseline say, is
+    left alone.
 
     Args:
         pipeline: Transforms that make one plain view of an image, ending with PackInputs. None is the pipeline of
@@ -44,8 +45,8 @@ class ODCHook(Hook):
         num_init: Starts of k-means, the best of which is kept, >= 1.
 
     Raises:
-        ConfigError: A setting out of range (at once); before training starts, a model without clusters, a training set
-            that is wrapped, of another length than the memory, or whose samples don't say their place, or no pipeline.
+        ConfigError: A setting out of range (at once); before training starts, a training set that is wrapped, of
+            another length than the memory, or whose samples don't say their place, or no pipeline.
     """
 
     def __init__(
@@ -70,7 +71,11 @@ class ODCHook(Hook):
 
     def before_train(self, runner: Runner) -> None:
         """Check what can be checked, and fill the memory if it is empty."""
+        self._before = None
         clusters = _clusters(runner)
+        if clusters is None:
+            runner.logger.info("ODCHook: this run has no clusters, so there is nothing to start.")
+            return
         dataset = runner.train_dataloader.dataset
         _check_dataset(dataset, clusters)
         if clusters.is_filled:
@@ -135,13 +140,15 @@ class ODCHook(Hook):
 
     def before_train_epoch(self, runner: Runner) -> None:
         """Remember the labels."""
-        self._before = _clusters(runner).labels.cpu()
+        clusters = _clusters(runner)
+        if clusters is not None and isinstance(runner.train_loop, EpochBasedTrainLoop):
+            self._before = clusters.labels.cpu()
 
     def after_train_epoch(self, runner: Runner) -> None:
         """Log what has become of the clusters."""
-        if not isinstance(runner.train_loop, EpochBasedTrainLoop) or self._before is None:
-            return
         clusters = _clusters(runner)
+        if clusters is None or self._before is None:
+            return
         changed = (clusters.labels.cpu() != self._before).double().mean().item()
         runner.logger.info(
             f"ODC: clusters of {_span(clusters)} images; {100 * changed:.1f} % of the images changed theirs"
@@ -153,15 +160,10 @@ class ODCHook(Hook):
         )
 
 
-def _clusters(runner: Runner) -> ODC:
-    """The model's memory."""
+def _clusters(runner: Runner) -> ODC | None:
+    """The model's memory; None where it has none."""
     clusters = getattr(unwrap(runner.model), "clusters", None)
-    if not isinstance(clusters, ODC):
-        raise ConfigError(
-            "ODCHook: the model has no clusters: set model.clusters=dict(type='mixssl.ODC', num_images=...), "
-            "or leave the hook out"
-        )
-    return clusters
+    return clusters if isinstance(clusters, ODC) else None
 
 
 def _embedding(model: nn.Module, images: Tensor, tokens: str) -> Tensor:

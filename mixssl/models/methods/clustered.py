@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from mixssl.mixing import Deferred
+from mixssl.mixing import Deferred, Salience
 from mixssl.models.guided import frozen
 from mixssl.models.memory import ODC
 from mixssl.models.methods.terms import View
@@ -67,7 +67,7 @@ class ClusteredLearning(_Algorithm):
     def settle(
         self, mixtures: Sequence[MixedView | Deferred], data_samples: Sequence[Any] | None
     ) -> list[MixedView]:
-        """Finds the clusters of a batch, and has mixtures made that waited for them; the others stay as they are.
+        """Has mixtures made that waited for the clusters of the batch; the others stay as they are.
 
         Args:
             mixtures: As the mixer gave them.
@@ -76,15 +76,27 @@ class ClusteredLearning(_Algorithm):
         Raises:
             ValueError: If a sample does not say its place, or the memory is empty.
         """
-        if self.clusters is not None:
-            self._places = self.clusters.index_of(data_samples)
-            self._labels = self.clusters.labels[self._places]
+        if self.clusters is None:  # then no mixer asks for them
+            return [mixture for mixture in mixtures if not isinstance(mixture, Deferred)]
+        labels, salience = self.look_up(data_samples)
         return [
-            mixture.render(self._labels, self.image_salience)  # type: ignore[arg-type]  # checked when built
-            if isinstance(mixture, Deferred)
-            else mixture
+            mixture.render(labels, salience) if isinstance(mixture, Deferred) else mixture
             for mixture in mixtures
         ]
+
+    def look_up(self, data_samples: Sequence[Any] | None) -> tuple[Tensor, Salience]:
+        """Finds the clusters of a batch, which the losses of the step are about, and what in images matters to them.
+
+        Returns:
+            What :class:`~mixssl.mixing.Deferred` mixtures ask for: clusters, (N,), int64, and :meth:`image_salience`.
+
+        Raises:
+            ValueError: If a sample does not say its place, or the memory is empty.
+        """
+        assert self.clusters is not None
+        self._places = self.clusters.index_of(data_samples)
+        self._labels = self.clusters.labels[self._places]
+        return self._labels, self.image_salience
 
     def clean_embedding(self, images: Tensor) -> Tensor:
         """What is remembered and classified of a clean view: (N, C, H, W) to (N, D)."""
