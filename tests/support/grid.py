@@ -29,6 +29,8 @@ BACKBONE = backbone(
 """Half a ResNet-18 with as many channels at its end as that of tiny.py; its stem is frozen."""
 CONFIGS = methods.METHODS | methods_more.METHODS
 """By the name a method is registered under: a function that gives a small config."""
+READS = {"layer": "layer1", "in_channels": WIDTH * 4}
+"""What a Mix Block reads of it."""
 REGION_NECK = {"type": "mixssl.RegionPool", "in_channels": WIDTH * 8, "out_channels": DIM}
 REGIONAL: dict[str, dict] = {
     "MixBYOL": {"region_neck": REGION_NECK, "region_head": methods.byol()["head"]},
@@ -51,8 +53,7 @@ def load_tool() -> ModuleType:
 def config(method: str, mixer: dict | None, head: dict | None, model: dict) -> dict:
     """Config of a method with a recipe, small enough for a test."""
     if "mix_block" in model:
-        small = model["mix_block"] | {"layer": "layer1", "in_channels": WIDTH * 4}
-        model = model | {"mix_block": small}
+        model = model | {"mix_block": model["mix_block"] | READS}
     if "clusters" in model:
         model = model | {"clusters": clusters(feat_dim=4 if method == "MixWMSE" else DIM)}
     needs_regions = head is not None and "LocalGlobal" in head["type"]

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from mmengine.config import Config
+from support.clusters import samples
 from torch import Tensor
 
 WIDTH = 4
@@ -15,13 +16,15 @@ BATCH = 16
 CHANNELS = {512: 8 * WIDTH, 2048: 32 * WIDTH, 128: 8 * WIDTH, 256: 4 * WIDTH, 1024: 16 * WIDTH}
 """Channels of the last map by those of the recipe: ResNet-18 and 34, ResNet-50, the digits' narrow ResNet-18; and of
 the third stage's map, ResNet-18 and 34, ResNet-50."""
-PIXELS = {224: 32, 96: 16, 64: 32, 32: 16}
+PIXELS = {224: 32, 96: 48, 64: 32, 32: 16}
 SMALLER: dict[str, Any] = {
     "hid_channels": 16,
     "out_channels": DIM,
     "feat_dim": DIM,
     "queue_len": 4 * BATCH,
     "w_size": BATCH,
+    "num_images": 6 * BATCH,
+    "num_clusters": 4,
 }
 
 
@@ -72,4 +75,4 @@ def random_batch(cfg: Config, seed: int = 0) -> dict:
             torch.randint(0, 256, (BATCH, 3, size, size), generator=generator, dtype=torch.uint8)
             for _ in range(count)
         ]
-    return {"inputs": views, "data_samples": None}
+    return {"inputs": views, "data_samples": samples(range(BATCH))}
