@@ -10,6 +10,7 @@ import pytest
 import torch
 from mmengine.runner.checkpoint import get_state_dict, load_checkpoint, save_checkpoint
 from mmpretrain.engine.hooks import SwAVHook
+from support.clusters import IMAGES, samples, start
 from support.grid import BATCH, SIZE, config, load_tool
 from support.methods_more import run_length
 from support.tiny import DIM, build, preprocessor, sgd, total, views
@@ -23,6 +24,8 @@ PAIRS = {
     "MoCo, MoCHi": ("MixMoCo", "MoCHi beside Un-Mix"),
     "MoCo, local/global 1": ("MixMoCo", "local/global CutMix 1"),
     "MoCo, local/global 2": ("MixMoCo", "local/global CutMix 2"),
+    "MoCo, AMix-C": ("MixMoCo", "AMix-C"),
+    "MoCo, Inter-Intra": ("MixMoCo", "Inter-Intra, by clusters"),
     "MoCo v3": ("MixMoCoV3", "MixCo"),
     "DenseCL": ("MixDenseCL", "MixCo"),
     "BYOL": ("MixBYOL", "Un-Mix, Algorithm 1"),
@@ -43,8 +46,12 @@ class Run:
         cfg = config(method, recipe.mixer, recipe.head, recipe.model)
         # Without a seed in the config the run's own counts, which only the checkpoint knows.
         cfg["data_preprocessor"] = preprocessor(recipe.mixer, seed=None)
+        if "mix_block" in cfg:
+            # It drops out by torch's global generator, whose state is the business of ExactResumeHook.
+            cfg["mix_block"] = cfg["mix_block"] | {"dropout": 0.0}
         self.widths = recipe.widths
         self.model = build(cfg, seed)
+        start(self.model, seed)
         self.optimizer = sgd(self.model)
         self.runner = SimpleNamespace(
             model=self.model, work_dir=str(folder), world_size=1, iter=0, epoch=0
@@ -63,7 +70,8 @@ class Run:
             self.runner.epoch = step // 2
             if self.hook and step % 2 == 0:
                 self.hook.before_train_epoch(self.runner)
-            data = {"inputs": self._views(step), "data_samples": None}
+            places = samples((step * BATCH + row) % IMAGES for row in range(BATCH))
+            data = {"inputs": self._views(step), "data_samples": places}
             found = self.model(**self.model.data_preprocessor(data, True), mode="loss")
             self.optimizer.zero_grad()
             total(found).backward()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from functools import partial
 from typing import Any
 
 import pytest
@@ -18,8 +19,11 @@ from support.tiny import DIM, backbone, build, moco, preprocessor, sgd, total, v
 from torch import Tensor
 from torch.nn import functional as F
 
+from mixssl.mixing import Deferred, blend
+from mixssl.mixing.policies.base import rows_mixture
 from mixssl.models.memory import ODC
 from mixssl.models.methods import View
+from mixssl.structures import MixedView
 
 METHODS = {
     "moco": moco,
@@ -248,9 +252,25 @@ HALF = 4
 GROUPS = {"type": "GN", "num_groups": 2}
 
 
+def _neighbours(images: Tensor, labels: Tensor, salience: Any) -> MixedView:
+    """Pairs neighbours, which no half of the batch parts: blended where both are of one cluster, else as they are."""
+    partner = torch.arange(len(images)) ^ 1
+    lam = torch.where(labels == labels[partner], 0.6, 1.0)
+    weight = salience(images).mean(dim=(1, 2)).sigmoid() * lam
+    return rows_mixture(
+        blend(images, images[partner], weight), 0, partner, weight, torch.ones(1, 1, 1, 1)
+    )
+
+
 def _steps(rank: int, ranks: list[int], wrap: bool) -> dict[str, Tensor]:
     """Two steps of the rows that these ranks hold; without batch normalisation a batch is the sum of its halves."""
-    cfg = moco(backbone=backbone(norm_cfg=GROUPS), clusters=clusters(centroid_interval=1))
+    mixer = preprocessor({"type": "mixssl.InterIntra", "p_intra": 1.0})
+    cfg = moco(
+        backbone=backbone(norm_cfg=GROUPS),
+        clusters=clusters(centroid_interval=1),
+        data_preprocessor=mixer,
+        mix_head=CROSS,
+    )
     model = _model(cfg)
     called = MMDistributedDataParallel(model, broadcast_buffers=False) if wrap else model
     optimizer = sgd(model, lr=0.01)
@@ -258,10 +278,13 @@ def _steps(rank: int, ranks: list[int], wrap: bool) -> dict[str, Tensor]:
         places = torch.randperm(48, generator=torch.Generator().manual_seed(step))[: 2 * HALF]
         both = views(2 * HALF, seed=step)
         rows = torch.cat([torch.arange(HALF * r, HALF * (r + 1)) for r in ranks])
+        inputs = [view[rows] for view in both]
+        mixtures = [Deferred(partial(_neighbours, inputs[0]))]
         losses = called(
-            inputs=[view[rows] for view in both],
+            inputs=inputs,
             data_samples=samples(places[rows].tolist()),
             mode="loss",
+            mixtures=mixtures,
         )
         optimizer.zero_grad()
         total(losses).backward()
