@@ -11,6 +11,7 @@ import torch
 from mmengine.config import Config
 from mmengine.dataset import Compose
 from mmengine.logging import MMLogger
+from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import DATASETS, MODELS, DefaultScope
 from mmengine.runner import Runner
 from mmpretrain.structures import DataSample
@@ -76,7 +77,7 @@ def started(cfg: Config, path: str) -> Any:
     set_pretrained(cfg)
     model = MODELS.build({**cfg.model, "data_preprocessor": cfg.data_preprocessor})
     model.init_weights()
-    return model
+    return revert_sync_batchnorm(model)  # as a runner does on one process
 
 
 def step(cfg: Config, model: Any) -> None:

@@ -1,5 +1,5 @@
-# ImageNet's images as knn_bank and knn_query, for tools/evaluate/ and mixssl.KNNMonitorHook. IMAGENET_ROOT holds train/ and
-# val/ with a folder for each class.
+# ImageNet's images as knn_bank and knn_query, for tools/evaluate/ and mixssl.KNNMonitorHook. IMAGENET_ROOT holds
+# train/ and val/ with a folder for each class.
 data_root = '{{$IMAGENET_ROOT:data/imagenet}}'
 test_pipeline = [
     dict(type='LoadImageFromFile'),

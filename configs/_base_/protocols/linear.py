@@ -1,5 +1,5 @@
-# The linear protocol of MoCo's authors, which Un-Mix and MixCo follow: 100 epochs of SGD without weight decay, a tenth of
-# the learning rate from epochs 60 and 80 on. lr 30 for a total batch of 256.
+# The linear protocol of MoCo's authors, which Un-Mix and MixCo follow: 100 epochs of SGD without weight decay, a
+# tenth of the learning rate from epochs 60 and 80 on. lr 30 for a total batch of 256.
 _base_ = ['./from_pretrained.py']
 
 optim_wrapper = dict(

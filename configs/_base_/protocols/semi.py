@@ -1,5 +1,5 @@
-# Fine-tuning on few labels as the code of SwAV's authors does it: 20 epochs, a total batch of 256, a fifth of the learning
-# rates from epochs 12 and 16 on, no weight decay; the new classifier learns faster than the backbone.
+# Fine-tuning on few labels as the code of SwAV's authors does it: 20 epochs, a total batch of 256, a fifth of the
+# learning rates from epochs 12 and 16 on, no weight decay; the new classifier learns faster than the backbone.
 _base_ = ['./from_pretrained.py']
 
 optim_wrapper = dict(

@@ -14,3 +14,5 @@ train_dataloader = dict(
         type='mixssl.ListedSubset',
         list_file='{{$IMAGENET_10PCT:data/imagenet/10percent.txt}}',
         dataset=_base_.train_dataloader.dataset))
+# Plain batch normalisation where there is one process or no GPU.
+model = dict(backbone=dict(norm_cfg=dict(type='SyncBN')))
