@@ -8,7 +8,6 @@ from typing import Any
 
 import torch
 from mmpretrain.models import ImageClassifier
-from mmpretrain.models.utils import CosineEMA
 from mmpretrain.registry import MODELS as UPSTREAM_MODELS
 from torch import Tensor, nn
 
@@ -21,6 +20,7 @@ from mixssl.models.classifiers.label_losses import (
     mixed_label_loss,
 )
 from mixssl.models.guided import captured, frozen, render_learned, run_until
+from mixssl.models.methods.averaging import FusedCosineEMA
 from mixssl.models.methods.cosine import check_cosine_momentum, move_along_cosine
 from mixssl.models.methods.hidden import check_layers
 from mixssl.models.methods.optimizer_steps import listen
@@ -107,7 +107,7 @@ class AMixClassifier(ImageClassifier):
         self.temperature = temperature
         self.mixer = AMix(alpha, per_sample)
         self.random = StepRandom(seed)
-        self.momentum_encoder = CosineEMA(self._trunk(), momentum=base_momentum)
+        self.momentum_encoder = FusedCosineEMA(self._trunk(), momentum=base_momentum)
         self._momentum_due, self._passes = True, 0
 
     def _trunk(self) -> nn.Sequential:

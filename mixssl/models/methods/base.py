@@ -12,6 +12,7 @@ from torch import Tensor
 from mixssl.mixing import Deferred, Mixer
 from mixssl.models.heads import MixHead
 from mixssl.models.methods import checks
+from mixssl.models.methods.averaging import fused
 from mixssl.models.methods.clustered import ClusteredLearning
 from mixssl.models.methods.comparisons import Comparisons
 from mixssl.models.methods.hidden import mixed_hidden
@@ -85,6 +86,8 @@ class MixtureMethod(LearnedMixing, ClusteredLearning, Comparisons, _Algorithm):
     ) -> None:
         checks.check_arguments(type(self), kwargs)
         super().__init__(*args, **kwargs)
+        for name, child in list(self.named_children()):
+            setattr(self, name, fused(child))
         self.joint_bn = joint_bn
         self.mix_head = MODELS.build(mix_head) if mix_head is not None else None
         self._momentum_due, self.passes = True, 0

@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 from mmengine.logging import MessageHub
-from mmengine.model import BaseAveragedModel
 from torch import nn
+
+from mixssl.models.methods.averaging import FusedEMA
 
 __all__ = ["check_cosine_momentum", "move_along_cosine"]
 
 
-def move_along_cosine(encoder: BaseAveragedModel, online: nn.Module, passes: int) -> None:
+def move_along_cosine(encoder: FusedEMA, online: nn.Module, passes: int) -> None:
     """Moves a momentum encoder once, with the momentum that the cosine has at the current iteration.
 
     Its ``steps`` buffer goes on counting forward passes, as mmpretrain's methods do, so that under gradient
     accumulation too the cosine ends with the run.
 
     Args:
-        encoder: mmpretrain's CosineEMA.
+        encoder: The momentum encoder.
         online: What it follows.
         passes: Forward passes since it moved last, >= 1.
     """
     if passes > 1:
-        encoder.steps += passes - 1
+        encoder.count += passes - 1
     encoder.update_parameters(online)
 
 

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from mmengine.model import BaseAveragedModel
-from mmpretrain.models.utils import CosineEMA
 from torch import Tensor, nn
 
 from mixssl.models.guided import captured, frozen, render_learned, run_until
+from mixssl.models.methods.averaging import FusedCosineEMA
 from mixssl.models.methods.cosine import check_cosine_momentum, move_along_cosine
 from mixssl.models.methods.hidden import check_layers
 from mixssl.models.methods.terms import View, mixture_views
@@ -47,7 +47,7 @@ class LearnedMixing(_Algorithm):
 
     targets_show_maps = False
     mix_block: Any
-    mix_guide: CosineEMA | None
+    mix_guide: FusedCosineEMA | None
 
     @property
     def momentum_guide(self) -> BaseAveragedModel | None:
@@ -72,7 +72,7 @@ class LearnedMixing(_Algorithm):
         self.mix_block = MODELS.build(mix_block)
         check_layers(self.backbone, (self.mix_block.layer,), "mix_block reads")
         if self.momentum_guide is None:
-            self.mix_guide = CosineEMA(nn.Sequential(self.backbone, self.neck), momentum=0.001)
+            self.mix_guide = FusedCosineEMA(nn.Sequential(self.backbone, self.neck), momentum=0.001)
 
     def check_guide(self) -> None:
         """Raises a ValueError where the length of the run is unknown and the guide needs it."""

@@ -8,15 +8,15 @@ from typing import Any
 
 import torch
 from mmengine.dist import all_gather
-from mmengine.model import BaseAveragedModel
 from mmpretrain.models import MoCo
-from mmpretrain.models.utils import CosineEMA, batch_shuffle_ddp, batch_unshuffle_ddp
+from mmpretrain.models.utils import batch_shuffle_ddp, batch_unshuffle_ddp
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mixssl.mixing import MultiScale
 from mixssl.models.losses import info_nce
 from mixssl.models.memory import check_queue, enqueue
+from mixssl.models.methods.averaging import FusedCosineEMA, FusedEMA
 from mixssl.models.methods.base import MixtureMethod, View
 from mixssl.models.methods.cosine import check_cosine_momentum, move_along_cosine
 from mixssl.models.methods.queued import queue_candidates
@@ -100,7 +100,7 @@ class MixMoCo(MixtureMethod, RegionPooling, MoCo):
                 f"end_momentum of MixMoCo is {end} and must lie in [0, 1], or be None: it weighs the new value"
             )
         online, start = nn.Sequential(self.backbone, self.neck), self.encoder_k.momentum
-        self.encoder_k: BaseAveragedModel = CosineEMA(online, momentum=start, end_momentum=end)
+        self.encoder_k: FusedEMA = FusedCosineEMA(online, momentum=start, end_momentum=end)
 
     def _check_sizes(self) -> None:
         """Raises a ValueError where the mixer mixes another number of sizes than the model has."""
@@ -148,7 +148,7 @@ class MixMoCo(MixtureMethod, RegionPooling, MoCo):
                 )
 
     @property
-    def momentum_guide(self) -> BaseAveragedModel:
+    def momentum_guide(self) -> FusedEMA:
         """The momentum encoder."""
         return self.encoder_k
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from mmengine.model import BaseAveragedModel
 from torch import Tensor, nn
 
+from mixssl.models.methods.averaging import FusedEMA
 from mixssl.models.methods.base import MixtureMethod
 from mixssl.models.methods.cosine import check_cosine_momentum, move_along_cosine
 
@@ -12,7 +12,7 @@ __all__ = ["CosineMomentum"]
 
 
 class CosineMomentum(MixtureMethod):
-    """A method whose momentum encoder is mmpretrain's CosineEMA.
+    """A method whose momentum encoder is a cosine average.
 
     The encoder moves once per optimizer step, with the momentum that the cosine has at the current iteration.
 
@@ -26,6 +26,6 @@ class CosineMomentum(MixtureMethod):
         if self.training:
             check_cosine_momentum(self)
 
-    def move(self, encoder: BaseAveragedModel) -> None:
+    def move(self, encoder: FusedEMA) -> None:
         """Moves a momentum encoder towards backbone and neck."""
         move_along_cosine(encoder, nn.Sequential(self.backbone, self.neck), self.passes)

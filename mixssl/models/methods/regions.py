@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from mmengine.dist import all_gather, get_rank, get_world_size
-from mmengine.model import ExponentialMovingAverage
 from torch import Tensor, nn
 
+from mixssl.models.methods.averaging import FusedEMA
 from mixssl.models.methods.base import View
 from mixssl.registry import MODELS
 from mixssl.structures import IMAGE, Key
@@ -37,7 +37,7 @@ class RegionPooling(_Algorithm):
 
     offers: frozenset[str]
     region_neck: Any
-    region_neck_k: ExponentialMovingAverage | None
+    region_neck_k: FusedEMA | None
 
     def __init__(
         self,
@@ -53,7 +53,7 @@ class RegionPooling(_Algorithm):
         if region_neck is not None:
             self.offers = self.offers | {"regions"}
 
-    def build_regions(self, momentum: ExponentialMovingAverage | None = None) -> bool:
+    def build_regions(self, momentum: FusedEMA | None = None) -> bool:
         """Builds the region neck if the mix head asks for regions; an adapter's constructor ends with it.
 
         Args:
@@ -75,7 +75,7 @@ class RegionPooling(_Algorithm):
             self.region_neck_k = type(momentum)(self.region_neck, momentum=momentum.momentum)
         return True
 
-    def update_region_momentum(self, momentum: ExponentialMovingAverage) -> None:
+    def update_region_momentum(self, momentum: FusedEMA) -> None:
         """Moves the copy of the region neck, if there is one.
 
         Args:
@@ -83,8 +83,8 @@ class RegionPooling(_Algorithm):
                 had, except for the first time, where the copy is made.
         """
         if self.region_neck_k is not None:
-            steps = self.region_neck_k.steps
-            steps.copy_(torch.where(steps > 0, momentum.steps - 1, steps))
+            if self.region_neck_k.count:
+                self.region_neck_k.count = momentum.count - 1
             self.region_neck_k.update_parameters(self.region_neck)
 
     @property
