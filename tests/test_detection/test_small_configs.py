@@ -10,15 +10,15 @@ import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
-from mmengine.dataset import pseudo_collate
+from mmengine.dataset import default_collate, pseudo_collate
 from mmengine.optim import OptimWrapper
-from mmengine.registry import DATASETS, METRICS, DefaultScope
+from mmengine.registry import DATASETS, METRICS, MODELS, DefaultScope
 from mmengine.structures import InstanceData
 from support.detection import build_detector
 from support.needs_detection import needs_detection
 from support.tools import ROOT
 
-import mixssl  # noqa: F401  (adds the scope)
+from mixssl.engine.launch import set_data_root
 
 pytestmark = needs_detection
 
@@ -207,6 +207,22 @@ def test_a_config_takes_a_step_at_small_size_and_predicts(path: Path, tmp_path: 
     with torch.no_grad():
         samples = model.eval().test_step(batch)
     assert all(("masks" in sample.pred_instances) == (path == DIGITS) for sample in samples)
+
+
+def test_pre_training_on_blood_cells_takes_a_step(tmp_path: Path) -> None:
+    cfg = Config.fromfile(FOLDER / "pretrain_mocov2_r18_bccd.py")
+    set_data_root(cfg, str(_blood(tmp_path / "bccd")))
+    with DefaultScope.overwrite_default_scope("mmpretrain"):
+        dataset = DATASETS.build(cfg.train_dataloader.dataset)
+        batch = default_collate([dataset[i] for i in range(4)])
+        model = MODELS.build(
+            {**cfg.model, "queue_len": 8, "data_preprocessor": cfg.data_preprocessor}
+        )
+    assert [tuple(view.shape) for view in batch["inputs"]] == [(4, 3, 64, 64)] * 2
+    assert dataset.images.shape[1:3] == (240, 320)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    losses = model.train().train_step(batch, OptimWrapper(optimizer))
+    assert losses["loss_clean"].isfinite() and losses["loss_clean"] > 0
 
 
 def test_the_blood_cells_backbone_is_the_one_that_is_pre_trained() -> None:
