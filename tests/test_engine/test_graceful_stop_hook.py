@@ -143,15 +143,19 @@ def test_interval_must_be_positive():
 
 
 class PoolAt(Hook):
-    """Hands work to a pool in the middle of training, as mmdet does to measure AP on VOC."""
+    """Hands work to pools in the middle of training, as mmdet does to measure AP on VOC."""
 
     found = None
 
     def after_train_epoch(self, runner):
-        pool = multiprocessing.get_context("fork").Pool(2)
-        self.found = pool.map(abs, [-1, 2, -3])
-        pool.terminate()  # which sends SIGTERM, and waits
-        pool.join()
+        for work in (
+            [-1, 2, -3],
+            *[[]] * 10,
+        ):  # without work it ends while its workers are being forked
+            pool = multiprocessing.get_context("fork").Pool(2)
+            self.found = pool.map(abs, work) or self.found
+            pool.terminate()  # which sends SIGTERM, and waits
+            pool.join()
 
 
 def test_a_pool_of_processes_ends_when_it_is_done(tmp_path):

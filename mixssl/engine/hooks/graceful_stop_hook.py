@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import shlex
 import signal
@@ -17,7 +16,7 @@ from mmengine.dist import all_reduce, barrier, get_world_size, is_main_process
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-from mixssl.engine.data_workers import leave_signals_to_main
+from mixssl.engine.data_workers import leave_signals_to_main, let_pools_end
 from mixssl.engine.whole_files import WHOLE_FILES, write_last_checkpoint
 from mixssl.registry import HOOKS
 
@@ -57,12 +56,12 @@ class GracefulStopHook(Hook):
         self._signal = 0
         self._signalled_at = 0.0
         self._previous: dict[int, Any] = {}
-        self._owner, self._process = os.getpid(), multiprocessing.current_process()
+        self._owner = os.getpid()
         self._started_at = 0
 
     def before_train(self, runner: Runner) -> None:
         """Takes over the two signals, where Python allows it: in the main thread."""
-        self._owner, self._process = os.getpid(), multiprocessing.current_process()
+        self._owner = os.getpid()
         self._started_at = runner.iter
         loaders = [runner.train_dataloader]
         if runner.val_loop is not None:
@@ -70,6 +69,7 @@ class GracefulStopHook(Hook):
         for loader in loaders:
             leave_signals_to_main(loader)
         if threading.current_thread() is threading.main_thread():
+            let_pools_end()
             self._previous = {number: signal.signal(number, self._on_signal) for number in SIGNALS}
 
     def after_train(self, runner: Runner) -> None:
@@ -98,18 +98,8 @@ class GracefulStopHook(Hook):
         self._stop_if_asked(runner, epoch=runner.epoch + 1, iteration=runner.iter)
 
     def _on_signal(self, number: int, frame: Any) -> None:
-        """Notes the first signal and dies of the second; a forked data worker ignores both.
-
-        A pool's workers, with which mmdet measures VOC, have no other way to end than SIGTERM: ignored, the pool would
-        wait for them for ever.
-        """
+        """Notes the first signal and dies of the second; a forked data worker ignores both."""
         if os.getpid() != self._owner:
-            child = multiprocessing.current_process()
-            if child is self._process:  # it has just been forked, and can't tell yet what it is
-                signal.signal(signal.SIGALRM, lambda *_: self._on_signal(number, None))
-                signal.setitimer(signal.ITIMER_REAL, 0.05)
-            elif number == signal.SIGTERM and "PoolWorker" in child.name:
-                os._exit(0)
             return
         now = time.monotonic()
         if not self._signal:
