@@ -12,7 +12,13 @@ from support.tools import write_tiny
 from torch import nn
 
 from mixssl.engine import launch
-from mixssl.engine.launch import build_runner, fill_loaders, load_config
+from mixssl.engine.launch import (
+    build_runner,
+    fill_loaders,
+    load_config,
+    set_data_root,
+    set_pretrained,
+)
 from mixssl.utils.errors import ConfigError
 
 
@@ -79,3 +85,51 @@ def test_one_process_has_plain_bn_for_sync_bn_and_says_so(
         in (log.read_text())
     )
     assert runner.model.backbone(torch.zeros(2, 3, 16, 16))[0].isfinite().all()
+
+
+INIT = {"type": "mixssl.PretrainedBackbone", "checkpoint": None}
+
+
+def test_pretrained_reaches_the_model(tmp_path: Path) -> None:
+    file = tmp_path / "backbone.pth"
+    file.touch()
+    for value in (str(file), "random"):
+        cfg = Config({"pretrained": value, "model": {"init_cfg": dict(INIT)}})
+        set_pretrained(cfg)
+        assert cfg.model.init_cfg.checkpoint == value
+    inside = Config({"pretrained": None, "model": {"init_cfg": {**INIT, "checkpoint": "random"}}})
+    set_pretrained(inside)
+    assert inside.model.init_cfg.checkpoint == "random"
+    without = Config({"model": {"type": "mixssl.MixMoCo"}})
+    set_pretrained(without)
+    assert without.to_dict() == {"model": {"type": "mixssl.MixMoCo"}}
+
+
+@pytest.mark.parametrize(
+    ("cfg", "reason"),
+    [
+        ({"pretrained": None, "model": {"init_cfg": INIT}}, "pretrained is not set: name"),
+        ({"pretrained": "/no.pth", "model": {"init_cfg": INIT}}, "'/no.pth', and there is no such"),
+        ({"pretrained": "random", "model": {"type": "X"}}, "which only models with init_cfg"),
+    ],
+)
+def test_a_start_from_nothing_is_refused(cfg: dict, reason: str) -> None:
+    with pytest.raises(ConfigError, match=reason):
+        set_pretrained(Config(cfg))
+
+
+def test_annotations_move_with_the_data() -> None:
+    cfg = Config(
+        {
+            "val_dataloader": {"dataset": {"type": "CocoDataset", "data_root": "data/coco"}},
+            "val_evaluator": {"type": "CocoMetric", "ann_file": "data/coco/annotations/val.json"},
+            "test_evaluator": [
+                {"type": "VOCMetric"},
+                {"type": "CocoMetric", "ann_file": "elsewhere/val.json"},
+            ],
+        }
+    )
+    set_data_root(cfg, "/data/coco17")
+    assert cfg.val_dataloader.dataset.data_root == "/data/coco17"
+    assert cfg.val_evaluator.ann_file == "/data/coco17/annotations/val.json"
+    assert cfg.test_evaluator[1].ann_file == "elsewhere/val.json"

@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import torch
 from mmengine.logging import print_log
 from mmengine.model.weight_init import update_init_info
-from mmengine.runner.checkpoint import CheckpointLoader
 from torch import Tensor, nn
 
 from mixssl.registry import WEIGHT_INITIALIZERS
+from mixssl.utils.checkpoints import Checkpoint, read_checkpoint
 from mixssl.utils.errors import ConfigError
 from mixssl.utils.weights import mismatch, part_of, state_dict_of
 
-__all__ = ["PretrainedBackbone", "backbone_places", "read_backbone"]
+__all__ = ["PretrainedBackbone", "backbone_places"]
 
 RANDOM = "random"
 """In place of a file: a start from random weights, asked for by name so that it never happens by mistake."""
@@ -33,12 +34,13 @@ class PretrainedBackbone:
     shape; the log says how many arrived where.
 
     Args:
-        checkpoint: A checkpoint of pre-training, a backbone extracted from one, torchvision's names (also
-            ``torchvision://resnet50``), or ``'random'``. None is refused when it is used.
+        checkpoint: File of a backbone as tools/convert/extract_backbone.py writes it, of pre-training (``backbone.*``
+            is taken), or of torchvision's ResNet (all but the classifier); or ``'random'``. None is refused when it is
+            used.
 
     Raises:
-        ConfigError: No checkpoint, or one whose backbone is not the detector's: one line with what is missing, what
-            is unexpected, and what has another shape.
+        ConfigError: No checkpoint; one whose backbone is not the detector's, with what is missing, what is unexpected,
+            and what has another shape; or one whose config says that pre-training normalised its images otherwise.
     """
 
     def __init__(self, checkpoint: str | None = None) -> None:
@@ -54,12 +56,11 @@ class PretrainedBackbone:
         if self.checkpoint == RANDOM:
             print_log("The backbone starts from random weights, as asked for.", logger="current")
             return
-        found, places, state = (
-            read_backbone(self.checkpoint),
-            backbone_places(detector),
-            detector.state_dict(),
-        )
+        checkpoint = read_checkpoint(self.checkpoint)
+        found = part_of(state_dict_of(checkpoint.state), "backbone")
+        places, state = backbone_places(detector), detector.state_dict()
         _check(self.checkpoint, found, {name: state[place] for name, place in places.items()})
+        _check_normalisation(checkpoint, detector)
         detector.load_state_dict({places[name]: found[name] for name in found}, strict=False)
         arrived = {part: sum(places[name].startswith(part) for name in found) for part in PARTS}
         for part in filter(arrived.get, PARTS):
@@ -73,26 +74,6 @@ class PretrainedBackbone:
         )
         if hasattr(detector, "_params_init_info"):
             update_init_info(detector, init_info=f"PretrainedBackbone: {self.checkpoint}")
-
-
-def read_backbone(path: str) -> dict[str, Tensor]:
-    """Reads the backbone in a checkpoint.
-
-    Args:
-        path: File or address. A checkpoint of pre-training holds the backbone under ``backbone.``; a file without such
-            names is taken to be a backbone, and its classifier is left out.
-
-    Returns:
-        The tensors by their name in the backbone, on the CPU.
-
-    Raises:
-        ConfigError: There is no such file.
-    """
-    try:
-        checkpoint = CheckpointLoader.load_checkpoint(path, map_location="cpu", logger="silent")
-    except FileNotFoundError as error:
-        raise ConfigError(f"pretrained is {path!r}, and there is no such file") from error
-    return part_of(state_dict_of(checkpoint), "backbone")
 
 
 def backbone_places(detector: nn.Module) -> dict[str, str]:
@@ -118,3 +99,28 @@ def _check(path: str, found: Mapping[str, Tensor], wanted: Mapping[str, Tensor])
             f"pretrained is {path!r}, and its backbone is not the detector's: {wrong}. Take a config with the "
             "backbone's depth; a backbone with a stem for small images (3×3, no pooling) fits none of them"
         )
+
+
+def _check_normalisation(checkpoint: Checkpoint, detector: nn.Module) -> None:
+    """Raises where the config in a checkpoint normalises images otherwise than the detector; most files hold none."""
+    settings = checkpoint.settings
+    inside = (settings.get("model") or {}).get("data_preprocessor")
+    noted = inside or settings.get("data_preprocessor") or {}
+    preprocessor: Any = getattr(detector, "data_preprocessor", None)
+    # Detectors alone: a classifier's protocol may have its own.
+    if noted.get("mean") is None or not hasattr(preprocessor, "_channel_conversion"):
+        return
+    here = {key: getattr(preprocessor, key).flatten().tolist() for key in ("mean", "std")}
+    swaps = bool(noted.get("to_rgb"))
+    agree = all(
+        len(noted[key]) == len(here[key])
+        and torch.tensor(noted[key]).allclose(torch.tensor(here[key]), atol=1e-2)
+        for key in here
+    )
+    if agree and swaps == bool(preprocessor._channel_conversion):
+        return
+    raise ConfigError(
+        f"pretrained is {str(checkpoint.path)!r}, and the detector does not normalise as pre-training did, with mean "
+        f"{noted['mean']}, std {noted['std']} and {'RGB' if swaps else 'BGR'}: set these in the config's "
+        "model.data_preprocessor"
+    )
