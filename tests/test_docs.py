@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from support.clusters import clusters
 from support.grid import BACKBONE, CONFIGS, READS, REGIONAL, load_tool, three_steps
 from support.methods_more import projector, run_length
 from support.tiny import WIDTH, build, preprocessor, total, views
@@ -116,6 +117,8 @@ def test_the_config_of_a_mixture_trains(page: Path, number: int) -> None:
         model |= REGIONAL[name]
     if "mix_block" in model:
         model["mix_block"] = model["mix_block"] | READS
+    if "clusters" in model:
+        model["clusters"] = clusters()
     if "hard_negatives" in model:
         model["hard_negatives"] = model["hard_negatives"] | {
             "hardest": 16,
