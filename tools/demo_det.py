@@ -22,7 +22,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
 import torch
 from mmengine.config import Config
 from mmengine.runner import Runner
@@ -31,7 +30,6 @@ from rich.table import Table
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from mixssl import __version__
-from mixssl.datasets.scene_painting import mask_of
 from mixssl.engine.launch import run_tool
 from mixssl.engine.short_runs import LossLines, short_run
 from mixssl.engine.whole_files import write_whole
@@ -42,7 +40,7 @@ from mixssl.transfer.extraction import file_content, file_name
 from mixssl.utils.detection import require_detection
 from mixssl.utils.errors import ConfigError
 from mixssl.utils.provenance import commit, machine
-from mixssl.visualization.detections import Found, detection_figure
+from mixssl.visualization.detections import Found, annotated, detected, detection_figure
 from mixssl.visualization.style import save_figure
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -59,19 +57,19 @@ METRICS = {
     "mask AP50": "segm_mAP_50",
 }
 THREADS = 1
-"""As the other demo: two wait for each other on a busy machine."""
+"""As in the other demo: two wait for each other on a busy machine."""
 RECIPE = (
     "model",
     "data_preprocessor",
     "train_dataloader",
     "optim_wrapper",
+    "param_scheduler",
     "train_cfg",
     "randomness",
 )
 """Parts of a config that make a checkpoint what it is."""
 DRAWN = 4
-SURE = 0.5
-"""Least score of a detection that is drawn."""
+"""Scenes in the picture."""
 
 
 class Trial(NamedTuple):
@@ -157,18 +155,7 @@ def detect(runner: Runner, number: int) -> list[Found]:
     batch = {key: [scene[key] for scene in scenes] for key in scenes[0]}
     with torch.no_grad():
         samples = runner.model.eval().test_step(batch)
-    found = []
-    for sample in samples:
-        sure = sample.pred_instances[sample.pred_instances.scores > SURE].cpu()
-        found.append(
-            Found(
-                sure.bboxes.numpy(),
-                sure.labels.numpy(),
-                sure.scores.numpy(),
-                sure.masks.numpy() > 0,
-            )
-        )
-    return found
+    return [detected(sample) for sample in samples]
 
 
 def fine_tune(cfg: Config, start: str | Path, console: Console) -> Trial:
@@ -229,18 +216,10 @@ def draw(trials: dict[str, list[Trial]], cfg: Config, path: Path) -> Path:
     """A picture of the first scenes: what is there, and what each start's first detector finds."""
     scenes = DATASETS.build({**cfg.val_dataloader.dataset, "pipeline": []})
     raw = [scenes[i] for i in range(DRAWN)]
-    there = [
-        Found(
-            np.array([thing["bbox"] for thing in scene["instances"]]),
-            np.array([thing["bbox_label"] for thing in scene["instances"]]),
-            masks=np.stack([mask_of(thing["mask"]) for thing in scene["instances"]]),
-        )
-        for scene in raw
-    ]
     figure = detection_figure(
         [scene["img"] for scene in raw],
         {
-            "what is there": there,
+            "what is there": [annotated(scene["instances"]) for scene in raw],
             **{f"from {name}": rows[0].found for name, rows in trials.items()},
         },
         scenes.metainfo["classes"],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -11,9 +11,10 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from mixssl.datasets.scene_painting import mask_of
 from mixssl.visualization.style import COLOURS, new_figure
 
-__all__ = ["Found", "detection_figure"]
+__all__ = ["Found", "annotated", "detected", "detection_figure"]
 
 TINT = 0.45
 """How strongly a mask is coloured."""
@@ -32,6 +33,37 @@ class Found(NamedTuple):
     labels: np.ndarray
     scores: np.ndarray | None = None
     masks: np.ndarray | None = None
+
+
+def annotated(instances: Sequence[Mapping[str, Any]]) -> Found:
+    """What a data set says is in an image.
+
+    Args:
+        instances: As DigitScenes has them: ``bbox``, ``bbox_label`` and, of all or none, ``mask`` in
+            uncompressed run lengths.
+    """
+    masks = [mask_of(thing["mask"]) for thing in instances if "mask" in thing]
+    return Found(
+        np.array([thing["bbox"] for thing in instances]).reshape(-1, 4),
+        np.array([thing["bbox_label"] for thing in instances], dtype=int),
+        masks=np.stack(masks) if masks else None,
+    )
+
+
+def detected(sample: Any, least: float = 0.5) -> Found:
+    """What a detector of mmdet finds in an image.
+
+    Args:
+        sample: What its ``test_step`` returns for an image, with ``pred_instances``.
+        least: Score above which a detection is kept.
+    """
+    sure = sample.pred_instances[sample.pred_instances.scores > least].cpu()
+    return Found(
+        sure.bboxes.numpy(),
+        sure.labels.numpy(),
+        sure.scores.numpy(),
+        sure.masks.numpy() > 0 if "masks" in sure else None,
+    )
 
 
 def detection_figure(

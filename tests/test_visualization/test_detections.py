@@ -2,9 +2,19 @@
 
 import numpy as np
 import pytest
+import torch
 from matplotlib.colors import to_rgb
+from mmengine.structures import BaseDataElement, InstanceData
 
-from mixssl.visualization.detections import EDGES, TINT, Found, detection_figure
+from mixssl.datasets.scene_painting import run_lengths
+from mixssl.visualization.detections import (
+    EDGES,
+    TINT,
+    Found,
+    annotated,
+    detected,
+    detection_figure,
+)
 
 IMAGE = np.zeros((16, 24, 3), dtype=np.uint8)
 MASK = np.zeros((1, 16, 24), dtype=bool)
@@ -43,3 +53,26 @@ def test_nothing_to_draw_is_said() -> None:
         detection_figure([], {"truth": []}, ["cat"])
     with pytest.raises(ValueError, match="column 'found' has 1 entries for 2 images"):
         detection_figure([IMAGE, IMAGE], {"found": [NOTHING]}, ["cat"])
+
+
+def test_annotations_and_detections_become_the_same_record() -> None:
+    instance = {"bbox": [10.0, 4.0, 14.0, 8.0], "bbox_label": 1}
+    with_mask = annotated([instance | {"mask": run_lengths(MASK[0])}])
+    assert with_mask.boxes.tolist() == TRUTH.boxes.tolist() and with_mask.labels.tolist() == [1]
+    assert (with_mask.masks == MASK).all() and with_mask.scores is None
+    assert annotated([instance]).masks is None
+    assert annotated([]).boxes.shape == (0, 4)
+
+    found = InstanceData(
+        bboxes=torch.tensor([[10.0, 4, 14, 8], [0, 0, 3, 3]]),
+        labels=torch.tensor([1, 0]),
+        scores=torch.tensor([0.9, 0.4]),
+        masks=torch.from_numpy(np.concatenate([MASK, ~MASK])),
+    )
+    sample = BaseDataElement(pred_instances=found)
+    sure = detected(sample)
+    assert sure.boxes.tolist() == TRUTH.boxes.tolist() and (sure.masks == MASK).all()
+    assert sure.scores.tolist() == [pytest.approx(0.9)]
+    assert len(detected(sample, least=0.3).labels) == 2
+    del found.masks
+    assert detected(sample).masks is None
