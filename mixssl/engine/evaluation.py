@@ -143,6 +143,10 @@ def prepare_model(
         The model in evaluation mode, and what was loaded, one line each.
     """
     init_default_scope(cfg.get("default_scope", "mmpretrain"))
+    if cfg.get("model") is None:
+        raise ConfigError(
+            f"{cfg.filename} has no model: name the config that the checkpoint was trained with"
+        )
     settings = dict(cfg.model)
     if cfg.get("data_preprocessor") is not None:
         settings.setdefault("data_preprocessor", cfg.data_preprocessor)
@@ -155,7 +159,8 @@ def prepare_model(
     if checkpoint != UNTRAINED:
         notes = load_parts(model, checkpoint, parts)
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    return model.to(device).eval(), notes
+    with in_one_line(f"--device {device}: "):
+        return model.to(device).eval(), notes
 
 
 def prepare_loaders(cfg: Config, data_root: str | None = None) -> tuple[DataLoader, DataLoader]:
@@ -171,22 +176,22 @@ def prepare_loaders(cfg: Config, data_root: str | None = None) -> tuple[DataLoad
             f"{cfg.filename} has no {' and no '.join(missing)}, so there are no images to judge with: name a config "
             "that has them with --data, for instance configs/_base_/datasets/cifar10.py"
         )
-    # The checks know the loaders of a run.
-    stand_in = Config(
+    # The checks know these loaders where a monitor uses them.
+    monitored = Config(
         {
-            "val_dataloader": cfg[LOADERS[0]].to_dict(),
-            "test_dataloader": cfg[LOADERS[1]].to_dict(),
+            **{name: cfg[name].to_dict() for name in LOADERS},
+            "custom_hooks": [{"type": "mixssl.KNNMonitorHook"}],
             "default_scope": cfg.get("default_scope", "mmpretrain"),
         }
     )
     if data_root is not None:
-        set_data_root(stand_in, data_root)
-    forbid_silent_download(stand_in)
-    check_config(stand_in)
+        set_data_root(monitored, data_root)
+    forbid_silent_download(monitored)
+    check_config(monitored)
     built = []
-    for name, key in zip(LOADERS, ("val_dataloader", "test_dataloader"), strict=True):
+    for name in LOADERS:
         with in_one_line(f"{name}: "):
-            loader = Runner.build_dataloader(stand_in[key], seed=0)
+            loader = Runner.build_dataloader(monitored[name], seed=0)
             check_loader(loader)
         built.append(loader)
     return built[0], built[1]

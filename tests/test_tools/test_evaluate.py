@@ -130,6 +130,38 @@ class TestBadInput:
         assert call_tool("evaluate/linear", config, small[1]) == 2
         assert "has no knn_bank and no knn_query" in one_line(capfd, "linear.py")
 
+    @pytest.mark.parametrize(
+        ("folders", "said"),
+        [((), "knn_bank.dataset (ImageNet) reads the folder"), (("train", "val"), "knn_bank: ")],
+    )
+    def test_folders_without_images(
+        self,
+        small: tuple[Path, Path],
+        tmp_path: Path,
+        capfd: pytest.CaptureFixture[str],
+        folders: tuple[str, ...],
+        said: str,
+    ) -> None:
+        for folder in folders:
+            (tmp_path / folder).mkdir()
+        data = ["--data", ROOT / "configs/_base_/datasets/imagenet.py", "--data-root", tmp_path]
+        assert call_tool("evaluate/knn", *small, *data) == 2
+        assert said in one_line(capfd, "knn.py")
+
+    def test_a_config_of_data_alone(
+        self, small: tuple[Path, Path], capfd: pytest.CaptureFixture[str]
+    ) -> None:
+        config = ROOT / "configs/_base_/datasets/digits.py"
+        assert call_tool("evaluate/knn", config, small[1]) == 2
+        assert "has no model" in one_line(capfd, "knn.py")
+
+    @pytest.mark.skipif(torch.cuda.is_available(), reason="there is such a device here")
+    def test_a_device_that_is_not_there(
+        self, small: tuple[Path, Path], capfd: pytest.CaptureFixture[str]
+    ) -> None:
+        assert call_tool("evaluate/knn", *small, "--device", "cuda") == 2
+        assert "--device cuda: " in one_line(capfd, "knn.py")
+
     def test_labels_missing(
         self, small: tuple[Path, Path], tmp_path: Path, capfd: pytest.CaptureFixture[str]
     ) -> None:
