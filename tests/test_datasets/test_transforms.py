@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from mixssl.datasets import GaussianNoise
+from mixssl.datasets import GaussianNoise, KeepDifficult
 
 
 def noisy(std: float | tuple[float, float], image: np.ndarray, seed: int = 0) -> np.ndarray:
@@ -47,3 +47,13 @@ def test_pair_draws_one_spread_per_image() -> None:
 def test_bad_std_is_named(std: float | tuple[float, float]) -> None:
     with pytest.raises(ValueError, match="GaussianNoise: std is"):
         GaussianNoise(std)
+
+
+def test_difficult_objects_are_kept_in_copies() -> None:
+    given = [{"bbox": [0, 0, 4, 4], "ignore_flag": 1}, {"bbox": [1, 1, 2, 2], "ignore_flag": 0}]
+    results = {"instances": given, "img_id": "1"}
+    found = KeepDifficult().transform(results)
+    assert [instance["ignore_flag"] for instance in found["instances"]] == [0, 0]
+    assert [instance["bbox"] for instance in found["instances"]] == [[0, 0, 4, 4], [1, 1, 2, 2]]
+    assert found["img_id"] == "1"
+    assert given[0]["ignore_flag"] == 1 and results["instances"] is given
