@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
+TRAINED = {"mixtures_amix.png"}
+"""Pictures that take a training run, made by the command that their page gives."""
 
 
 def test_it_draws_the_pictures_that_the_pages_show(
@@ -19,7 +21,7 @@ def test_it_draws_the_pictures_that_the_pages_show(
     runpy.run_path(tool, run_name="__main__")
     pages = {f"mixtures_{page.stem}.png" for page in (ROOT / "docs/en/mixtures").glob("*.md")}
     drawn = {path.name for path in tmp_path.iterdir()}
-    assert drawn == pages
+    assert drawn == pages - TRAINED
     said = capsys.readouterr().out
     for name in drawn:
         assert str(tmp_path / name) in said
