@@ -18,8 +18,8 @@ __all__ = ["Found", "annotated", "detected", "detection_figure"]
 
 TINT = 0.45
 """How strongly a mask is coloured."""
-EDGES = ("#56B4E9", *COLOURS[1:6], "#F0E442", *COLOURS[7:])
-"""Of the common colours those that can be told from a dark image."""
+EDGES = (COLOURS[5], *COLOURS[1:5], "#FFFFFF", "#F0E442", "#A6761D", "#A6D854", "#9E8CD8")
+"""As far as they can be told from a dark image the common colours, else brighter ones."""
 
 
 class Found(NamedTuple):

@@ -48,6 +48,10 @@ def test_a_box_encloses_its_pixels_and_a_mask_tints_them() -> None:
     assert not pixels[~MASK[0]].any()
 
 
+def test_ten_classes_have_ten_colours() -> None:
+    assert len(set(EDGES)) == 10
+
+
 def test_nothing_to_draw_is_said() -> None:
     with pytest.raises(ValueError, match="nothing to draw"):
         detection_figure([], {"truth": []}, ["cat"])
