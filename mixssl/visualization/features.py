@@ -114,6 +114,7 @@ def points_figure(
         _draw_points(panel, points.cpu().numpy(), kinds, names)
         panel.set_title(name, fontsize=13)
         panel.set(xlabel=f"{axis} 1", xticks=[], yticks=[])
+        panel.set_aspect("equal", adjustable="datalim")  # distances are what there is to see
     panels[0].set_ylabel(f"{axis} 2")
     handles, entries = panels[0].get_legend_handles_labels()
     figure.legend(

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from mixssl.utils.errors import ConfigError
 from mixssl.visualization.style import COLOURS, new_figure
@@ -132,6 +133,7 @@ def runs_figure(
             panel.set_xlabel(series.unit, fontsize=11)
         panel.set_title(quantity, fontsize=13)
         panel.margins(x=0.16)
+        panel.xaxis.set_major_locator(MaxNLocator(5, integer=True))
         panel.grid(alpha=0.3)
     handles = [
         panels[0].plot(np.nan, np.nan, _STYLES[i % len(_STYLES)], color=COLOURS[i % len(COLOURS)])[
