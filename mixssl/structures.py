@@ -179,6 +179,7 @@ class ClusterTerm(NamedTuple):
         lam: How much of the own image each row shows, (M,), in [0, 1].
         weight: Weight of the comparison.
         name: Key in the loss dict; as in :class:`Term`.
+        two_way: Whether the clusters of a row's two images alone are told apart, whatever others there are.
     """
 
     online: Key
@@ -187,6 +188,7 @@ class ClusterTerm(NamedTuple):
     lam: Tensor | None = None
     weight: Tensor | float = 1.0
     name: str = "loss_mix"
+    two_way: bool = False
 
 
 AnyTerm = Term | SoftTerm | TwoWayTerm | ClusterTerm

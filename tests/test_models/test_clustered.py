@@ -18,6 +18,7 @@ from support.methods_more import run_length
 from support.tiny import DIM, backbone, build, moco, preprocessor, sgd, total, views
 from torch import Tensor
 from torch.nn import functional as F
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from mixssl.mixing import Deferred, blend
 from mixssl.mixing.policies.base import rows_mixture
@@ -162,6 +163,73 @@ def test_the_blocks_cluster_loss_is_its_transcription() -> None:
         for image, share in ((row, mixed.lam[row]), (mixed.partner[row], 1 - mixed.lam[row])):
             expected -= share * weights[labels[image]] * scores[row, labels[image]] / 8
     torch.testing.assert_close(losses["loss_block_cluster"], expected, rtol=1e-4, atol=1e-5)
+
+
+def test_the_choice_between_two_clusters_is_its_transcription() -> None:
+    head = HEAD | {"block": ("cluster_two_way",)}
+    model = _model(amix(moco, block={"dropout": 0.0}, mix_head=head, clusters=clusters()))
+    data, memory = _data(model), model.clusters
+    labels = memory.labels[_places(data)]
+    losses = model(**data, mode="loss")
+    assert {key for key in losses if key.startswith("loss_block")} == {"loss_block_cluster_two_way"}
+    mixed = model.render_mixtures(data["inputs"], data["mixtures"])[1]
+    backbone_k, neck_k = model.encoder_k.module
+    unit = F.normalize(neck_k(backbone_k(mixed.images))[0], dim=1)
+    scores = memory.classifier(unit) / memory.temperature
+    expected = 0.0
+    for row, lam in enumerate(mixed.lam):
+        pair = scores[row, [labels[row], labels[mixed.partner[row]]]].log_softmax(dim=0)
+        expected -= (lam * pair[0] + (1 - lam) * pair[1]) / 8
+    torch.testing.assert_close(losses["loss_block_cluster_two_way"], expected, rtol=1e-4, atol=1e-5)
+
+
+WAITING = {"_local_scalar_dense", "nonzero", "masked_select", "_unique2"}
+
+
+class _Asked(TorchDispatchMode):
+    """Notes what on a device would make the host wait for it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func.overloadpacket.__name__ in {
+            "_local_scalar_dense",
+            "nonzero",
+            "masked_select",
+            "_unique2",
+        }:
+            self.found.append(func.overloadpacket.__name__)
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("mixer", [None, "InterIntra", "ClusterPuzzleMix"])
+def test_a_step_waits_for_nothing_but_the_flag_of_the_last(mixer: str | None) -> None:
+    """Compared with the same step without clusters; the one question is answered by the host's copy of a flag."""
+    twins = {
+        None: (None, None),
+        "InterIntra": (None, {"type": "mixssl.InterIntra"}),
+        "ClusterPuzzleMix": (
+            {"type": "mixssl.PuzzleMix", "blocks": (2, 4)},
+            {"type": "mixssl.ClusterPuzzleMix", "blocks": (2, 4)},
+        ),
+    }
+    plain, mixed = map(preprocessor, twins[mixer])
+    asked = []
+    for changes in (
+        {"data_preprocessor": plain},
+        {"data_preprocessor": mixed, "clusters": clusters(centroid_interval=1)},
+    ):
+        model = _model(moco(**changes, mix_head=CROSS))
+        optimizer = sgd(model)
+        for seed in range(3):
+            with _Asked() as asking:
+                data = _data(model, seed)
+                total(model(**data, mode="loss")).backward()
+                optimizer.step()
+        asked.append(asking.found)
+    assert asked[1] == [*asked[0], "_local_scalar_dense"], asked
 
 
 def test_mixtures_can_teach_the_encoder_by_clusters_too() -> None:

@@ -22,15 +22,16 @@ class AMixHead(MixHead):
     * ``"contrast"``: the method's own comparison with both images, by λ and 1 - λ; on MoCo the mixture infoNCE, eq. 4;
     * ``"two_way"``: the binary cross-entropy between the two images alone, eq. 6;
     * ``"cluster"``: the cross-entropy of a classifier with the clusters of both images, by λ and 1 - λ, eq. 3; the
-      model must have ``clusters``.
+      model must have ``clusters``;
+    * ``"cluster_two_way"``: the binary cross-entropy between the two clusters alone, pBCE; likewise.
 
     The default is AMix-I. AMix-C is ``block=("cluster", "two_way")``: the paper names CE on pseudo-labels and BCE as
     what the block of it learns from (§3.3), through the guide and the classifier, neither of which learns from that.
     That the encoder goes on learning as in AMix-I, and that clean images train the classifier
     (:class:`~mixssl.models.methods.MixtureMethod`, ``clusters``), is our reading; with
     ``encoder=("contrast", "cluster")`` mixtures train it too. The rows of the paper's Table 7 are one option each:
-    ``block=("two_way",)`` is BCE, ``("contrast",)`` infoNCE, ``("cluster",)`` CE (C), two names their sum; only pBCE
-    (C), the choice between the two clusters alone, is not among them.
+    ``block=("two_way",)`` is BCE, ``("contrast",)`` infoNCE, ``("cluster",)`` CE (C), ``("cluster_two_way",)`` pBCE
+    (C), two names their sum.
 
     Args:
         encoder: Parts that the encoder learns from, at least one.
@@ -64,7 +65,7 @@ class AMixHead(MixHead):
             )
         if not block_weight >= 0:
             raise ValueError(f"block_weight of AMixHead is {block_weight} and must be >= 0")
-        if "cluster" in (*self.encoder, *self.block):
+        if {"cluster", "cluster_two_way"} & {*self.encoder, *self.block}:
             self.needs = frozenset({"clusters"})  # type: ignore[misc]  # as in MultiScaleHead
         self.temperature = temperature
         self.block_weight = block_weight
@@ -125,8 +126,15 @@ class AMixHead(MixHead):
         rows = mixture.index, mixture.partner, mixture.lam
         return [ClusterTerm(online, *rows, weight, f"{name}_cluster")]
 
+    def _cluster_two_way(
+        self, online: Key, others: list[Key], mixture: MixedView, weight: float, name: str
+    ) -> list[Any]:
+        rows = mixture.index, mixture.partner, mixture.lam
+        return [ClusterTerm(online, *rows, weight, f"{name}_cluster_two_way", two_way=True)]
+
     parts: ClassVar[dict[str, Callable[..., list[Any]]]] = {
         "contrast": _contrast,
         "two_way": _two_way,
         "cluster": _cluster,
+        "cluster_two_way": _cluster_two_way,
     }

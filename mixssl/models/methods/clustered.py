@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 from mixssl.mixing import Deferred, Salience
 from mixssl.models.guided import frozen
+from mixssl.models.losses import two_way_cross_entropy
 from mixssl.models.memory import ODC
 from mixssl.models.methods.terms import View
 from mixssl.registry import MODELS
@@ -126,6 +127,8 @@ class ClusteredLearning(_Algorithm):
     def cluster_loss(self, online: Tensor, term: ClusterTerm) -> Tensor:
         """Cross-entropy with the clusters of the images that each row shows, under the weights of those clusters.
 
+        Between two clusters alone nothing is weighed; of a row whose images share a cluster nothing is to be learned.
+
         Args:
             online: (M, D).
             term: Whose images they are.
@@ -134,12 +137,16 @@ class ClusteredLearning(_Algorithm):
             (M,), float32.
         """
         assert self.clusters is not None and self._labels is not None
-        loss = partial(self.clusters.cross_entropy, self.clusters.logits(online))
+        logits = self.clusters.logits(online)
         if term.index is None:
-            return loss(self._labels)
+            return self.clusters.cross_entropy(logits, self._labels)
         assert term.partner is not None and term.lam is not None
-        own, other = loss(self._labels[term.index]), loss(self._labels[term.partner])
-        return term.lam * own + (1 - term.lam) * other
+        own, other = self._labels[term.index], self._labels[term.partner]
+        if term.two_way:
+            scores = logits.gather(1, torch.stack([own, other], dim=1))
+            return two_way_cross_entropy(scores[:, 0], scores[:, 1], term.lam)
+        loss = partial(self.clusters.cross_entropy, logits)
+        return term.lam * loss(own) + (1 - term.lam) * loss(other)
 
     def keep_clusters(self, online: dict[Key, Tensor]) -> None:
         """Sets aside what goes into the memory at the next optimizer step."""
