@@ -225,8 +225,8 @@ def test_a_run_trains_measures_and_tests(tmp_path: Path, capfd: pytest.CaptureFi
         pipeline[3].scales = [(128, 96), (112, 84)]
     for stage in ("val", "test"):
         cfg[f"{stage}_dataloader"].dataset.pipeline[1].scale = (128, 96)
-    for stage in ("train", "val", "test"):
-        cfg[f"{stage}_dataloader"] |= {"num_workers": 0, "persistent_workers": False}
+    for stage, workers in (("train", 1), ("val", 0), ("test", 0)):
+        cfg[f"{stage}_dataloader"] |= {"num_workers": workers, "persistent_workers": workers > 0}
     cfg.train_cfg |= {"max_iters": 3, "val_interval": 3}
     cfg.default_hooks.checkpoint.interval = 3
     cfg.custom_hooks[-1].num_iters = 2

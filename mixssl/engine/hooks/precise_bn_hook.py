@@ -16,6 +16,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.data import DataLoader
 
+from mixssl.engine.data_workers import leave_signals_to_main
 from mixssl.evaluation.state import kept_random_state
 from mixssl.registry import HOOKS
 from mixssl.utils.errors import ConfigError
@@ -102,7 +103,9 @@ def _own_loader(runner: Runner) -> DataLoader:
     # Other batches each time, the same in each run of the same seed.
     seed = (runner.seed + 1 + runner.iter) % 2**31
     diff_rank_seed = (runner.cfg.get("randomness") or {}).get("diff_rank_seed", False)
-    return Runner.build_dataloader(own, seed=seed, diff_rank_seed=diff_rank_seed)
+    loader = Runner.build_dataloader(own, seed=seed, diff_rank_seed=diff_rank_seed)
+    leave_signals_to_main(loader)
+    return loader
 
 
 @torch.no_grad()
