@@ -200,6 +200,8 @@ def _monitored(hook, root="data/none"):
         ({"type": "mixssl.KNNMonitorHook"}, ["knn_bank.dataset", "knn_query.dataset"]),
         ({"type": "KNNMonitorHook", "bank": None, "query": {}}, ["knn_bank.dataset"]),
         ({"type": "mixssl.KNNMonitorHook", "bank": {}, "query": {}}, []),
+        ({"type": "mixssl.LinearProbeHook"}, ["knn_query.dataset"]),
+        ({"type": "mixssl.LinearProbeHook", "query": {}}, []),
         ({"type": "mixssl.ProgressHook"}, []),
     ],
 )

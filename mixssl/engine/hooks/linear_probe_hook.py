@@ -82,6 +82,7 @@ class LinearProbeHook(FeatureMonitor):
         self._counts: Tensor | None = None
         self._saved: dict[str, Any] | None = None
         self._first = True
+        self.classes = 0
 
     # -- around training -----------------------------------------------------------------------------------------
 
