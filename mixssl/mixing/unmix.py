@@ -80,7 +80,7 @@ def global_mixture(
     """
     size, _, height, width = images.shape
     lam = _weights(lam, size).to(images.device, non_blocking=True)
-    partner = reverse_partner(size, images.device) if partner is None else partner.to(images.device)
+    partner = _partners(partner, size, images.device)
     return MixedView(
         images=blend(images, images[partner], lam),
         source=source,
@@ -110,7 +110,7 @@ def region_mixture(
     size, _, height, width = images.shape
     lam = _weights(lam, size).to(images.device, non_blocking=True)
     boxes = boxes.to(images.device, non_blocking=True).expand(size, 4)
-    partner = reverse_partner(size, images.device) if partner is None else partner.to(images.device)
+    partner = _partners(partner, size, images.device)
     return MixedView(
         images=paste(images, images[partner], boxes),
         source=source,
@@ -121,6 +121,13 @@ def region_mixture(
         mask=box_mask(boxes, height, width),
         boxes=boxes,
     )
+
+
+def _partners(partner: Tensor | None, size: int, device: torch.device) -> Tensor:
+    """The images to mix with, on the device; the reversed batch where none are named."""
+    if partner is None:
+        return reverse_partner(size, device)
+    return partner.to(device, non_blocking=True)
 
 
 def _weights(lam: Tensor, size: int) -> Tensor:

@@ -34,7 +34,8 @@ class InstanceMixDataPreprocessor(SelfSupDataPreprocessor):
         to_rgb: The images come as BGR, as mmpretrain's data sets and ours give them.
         bgr_to_rgb: The same.
         rgb_to_bgr: The images come as RGB and the network wants BGR.
-        **kwargs: Of the parent: mean, std, non_blocking, ...
+        **kwargs: Of the parent: mean, std, ...; ``non_blocking`` is True unless given, since nobody need wait for
+            copies from pinned memory.
 
     Raises:
         ConfigError: Views without a word on the order of the channels: their grays and hues would be wrong.
@@ -50,6 +51,7 @@ class InstanceMixDataPreprocessor(SelfSupDataPreprocessor):
         rgb_to_bgr: bool = False,
         **kwargs: Any,
     ) -> None:
+        kwargs.setdefault("non_blocking", True)
         super().__init__(to_rgb=to_rgb, bgr_to_rgb=bgr_to_rgb, rgb_to_bgr=rgb_to_bgr, **kwargs)
         self.mixer: Mixer | None = MIXERS.build(mixer) if isinstance(mixer, dict) else mixer
         if self.mixer is not None:

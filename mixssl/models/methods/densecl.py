@@ -10,14 +10,13 @@ import torch
 from mmengine.dist import all_gather
 from mmengine.model import BaseAveragedModel
 from mmpretrain.models import DenseCL
-from mmpretrain.models.utils import batch_shuffle_ddp, batch_unshuffle_ddp
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mixssl.models.losses import info_nce
 from mixssl.models.memory import check_queue, enqueue
 from mixssl.models.methods.base import MixtureMethod, View
-from mixssl.models.methods.queued import queue_candidates
+from mixssl.models.methods.queued import contrast, queue_candidates, shuffled, unshuffled
 from mixssl.models.methods.terms import by_rows
 from mixssl.registry import MODELS
 from mixssl.structures import IMAGE, AnyTerm, Key, MixedView, Pair, Term
@@ -117,7 +116,7 @@ class MixDenseCL(MixtureMethod, DenseCL):
         """Keys, normalised, encoded in a shuffled order across devices; dense keys in the order of view 0's places."""
         keys: dict[Key, Tensor] = {}
         for view in views:
-            images, restore = batch_shuffle_ddp(view.images)
+            images, restore = shuffled(view.images)
             maps = self.encoder_k.module[0](images)
             found = dict(zip((IMAGE, _DENSE, _POOLED), self.encoder_k.module[1](maps), strict=True))
             if _DENSE in view.regions:
@@ -125,7 +124,7 @@ class MixDenseCL(MixtureMethod, DenseCL):
             else:
                 del found[_DENSE]
             found = {
-                region: batch_unshuffle_ddp(F.normalize(value, dim=1), restore)
+                region: unshuffled(F.normalize(value, dim=1), restore)
                 for region, value in found.items()
             }
             if _DENSE in view.regions:
@@ -142,7 +141,9 @@ class MixDenseCL(MixtureMethod, DenseCL):
             negatives = torch.einsum("nc,ck->nk", [query, self.queue])
             positives = [torch.einsum("nc,nc->n", [query, target.float()]) for target in targets]
             if not any(by_rows(term) for term in terms):
-                return [self.head.loss(positive.unsqueeze(-1), negatives) for positive in positives]
+                return [
+                    contrast(self.head, positive.unsqueeze(-1), negatives) for positive in positives
+                ]
             temperature = self.head.temperature
             lse = (negatives / temperature).logsumexp(dim=1)
             return [info_nce(positive / temperature, lse) for positive in positives]
@@ -151,7 +152,7 @@ class MixDenseCL(MixtureMethod, DenseCL):
         """Mean InfoNCE over all places of all images."""
         positive = (online * target).sum(dim=1).view(-1, 1)
         places = online.permute(0, 2, 1).reshape(-1, online.shape[1])
-        return self.head.loss(positive, torch.einsum("nc,ck->nk", [places, self.queue2]))
+        return contrast(self.head, positive, torch.einsum("nc,ck->nk", [places, self.queue2]))
 
     def candidate_logits(
         self, online: Tensor, target: Tensor, temperature: float | None

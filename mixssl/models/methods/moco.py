@@ -9,7 +9,6 @@ from typing import Any
 import torch
 from mmengine.dist import all_gather
 from mmpretrain.models import MoCo
-from mmpretrain.models.utils import batch_shuffle_ddp, batch_unshuffle_ddp
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -19,7 +18,7 @@ from mixssl.models.memory import check_queue, enqueue
 from mixssl.models.methods.averaging import FusedCosineEMA, FusedEMA
 from mixssl.models.methods.base import MixtureMethod, View
 from mixssl.models.methods.cosine import check_cosine_momentum, move_along_cosine
-from mixssl.models.methods.queued import queue_candidates
+from mixssl.models.methods.queued import contrast, queue_candidates, shuffled, unshuffled
 from mixssl.models.methods.regions import RegionPooling, embed, shuffle_like
 from mixssl.models.methods.terms import by_rows
 from mixssl.registry import MODELS
@@ -183,13 +182,13 @@ class MixMoCo(MixtureMethod, RegionPooling, MoCo):
         keys, (backbone, neck) = {}, self.encoder_k.module
         self._widths = {view.number: view.images.shape[-1] for view in views}
         for view in views:
-            images, restore = batch_shuffle_ddp(view.images)
+            images, restore = shuffled(view.images)
             boxes = view.boxes
             if boxes is not None and view.regions != (IMAGE,):
                 boxes = shuffle_like(boxes, restore)
-            shuffled = view._replace(images=images, boxes=boxes)
-            for key, value in embed(shuffled, backbone, neck, self.target_region_neck).items():
-                keys[key] = batch_unshuffle_ddp(F.normalize(value, dim=1), restore)
+            moved = view._replace(images=images, boxes=boxes)
+            for key, value in embed(moved, backbone, neck, self.target_region_neck).items():
+                keys[key] = unshuffled(F.normalize(value, dim=1), restore)
         return keys
 
     def pair_losses(self, online: Tensor, targets: list[Tensor], terms: list[Term]) -> list[Tensor]:
@@ -210,7 +209,7 @@ class MixMoCo(MixtureMethod, RegionPooling, MoCo):
                         for bank, logits in negatives.items()
                     }
                 return [
-                    self.head.loss(positive.unsqueeze(-1), negatives[bank])
+                    contrast(self.head, positive.unsqueeze(-1), negatives[bank])
                     for positive, bank in pairs
                 ]
             temperature = self.head.temperature

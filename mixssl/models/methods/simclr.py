@@ -12,6 +12,7 @@ from torch import Tensor
 from mixssl.models.losses import nt_xent
 from mixssl.models.methods.base import MixtureMethod, View
 from mixssl.models.methods.checks import require_joinable
+from mixssl.models.methods.queued import contrast
 from mixssl.models.methods.regions import RegionPooling, embed
 from mixssl.models.methods.terms import by_rows
 from mixssl.registry import MODELS
@@ -117,7 +118,7 @@ class MixSimCLR(MixtureMethod, RegionPooling, SimCLR):
         others = torch.arange(columns - 2, device=anchors.device)
         positive = similarity.gather(1, (start + (here ^ 1))[:, None])
         negative = similarity.gather(1, others + 2 * (others >= pair))
-        return self.head.loss(positive, negative)
+        return contrast(self.head, positive, negative)
 
     def candidate_logits(
         self, online: Tensor, target: Tensor, temperature: float | None

@@ -1,0 +1,143 @@
+"""No training step reads anything back from the device, which would have to stop for it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import torch
+from support.clusters import samples, start
+from support.grid import BATCH, CONFIGS, SIZE, config, load_tool
+from support.host_reads import host_reads
+from support.methods_more import run_length
+from support.tiny import build, sgd, total, views
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from mixssl.models.methods import MixtureMethod
+
+GRID = load_tool()
+STEPS = 3
+SINGLE = [GRID.Recipe("no mixture", "", None, None), GRID.RECIPES[0]]
+
+
+def _cases() -> Iterator[Any]:
+    """Every method without and with Un-Mix, and every recipe on a method that carries it."""
+    methods, seen = GRID.methods(), set()
+    for name in sorted(methods, key=lambda name: name != "MixMoCo"):
+        for recipe in [*SINGLE, *GRID.RECIPES]:
+            if GRID.lacking(methods[name], recipe):
+                continue
+            if recipe in SINGLE or recipe.name not in seen:
+                seen.add(recipe.name)
+                yield pytest.param(name, recipe, id=f"{name}-{recipe.name}")
+
+
+@pytest.fixture(autouse=True)
+def _known_length() -> Iterator[None]:
+    with run_length():
+        yield
+
+
+def _reads(model: Any, widths: tuple[float, ...]) -> list[str]:
+    """What steps read but the first, which reads the counters of the host once."""
+    optimizer, found = sgd(model), []
+    for step in range(STEPS):
+        clean = [
+            views(BATCH, int(SIZE * width), seed=10 * step + number, count=1)[0]
+            for number, width in enumerate(widths)
+        ]
+        places = samples(range(step * BATCH, (step + 1) * BATCH))
+        with host_reads(*model.parameters(), *model.buffers(), *clean) as reads:
+            data = model.data_preprocessor({"inputs": clean, "data_samples": places}, True)
+            loss = total(model(**data, mode="loss"))
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+        found += reads if step else []
+    return found
+
+
+@pytest.mark.parametrize(("method", "recipe"), list(_cases()))
+def test_a_step_reads_nothing(method: str, recipe: Any) -> None:
+    model = build(config(method, recipe.mixer, recipe.head, recipe.model))
+    assert isinstance(model, MixtureMethod) and method in CONFIGS
+    start(model)
+    assert not _reads(model, recipe.widths)
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        lambda x: x.sum().item(),
+        lambda x: float((x + 1)[0, 0]),
+        lambda x: bool((x > 0).any()),
+        lambda x: x[x > 0],
+        lambda x: (x * 2).nonzero(),
+        lambda x: x.mean().tolist(),
+        lambda x: x + torch.ones(3).to(x.device),
+        lambda x: x + torch.tensor([1.0, 2.0, 3.0], device=x.device),
+        lambda x: torch.arange(3, device=x.device).max().item(),
+    ],
+)
+def test_reads_are_found(read: Any) -> None:
+    x = torch.randn(2, 3)
+    with host_reads(x) as found:
+        read(x)
+    assert len(found) == 1
+
+
+def test_draws_of_the_host_are_free() -> None:
+    x = torch.randn(2, 3)
+    with host_reads(x) as found:
+        lam = torch.rand(2)
+        float(lam.max())
+        x * lam.to(x.device, non_blocking=True)[:, None]
+    assert not found
+
+
+class _Made(TorchDispatchMode):
+    """Counts the operations whose result has as many numbers as asked for, and memory of its own."""
+
+    def __init__(self, numel: int) -> None:
+        super().__init__()
+        self.numel = numel
+        self.found: Counter[str] = Counter()
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple = (), kwargs: dict | None = None
+    ) -> Any:
+        given = {x.untyped_storage()._cdata for x in tree_leaves(args) if isinstance(x, Tensor)}
+        out = func(*args, **(kwargs or {}))
+        for leaf in tree_leaves(out):
+            own = isinstance(leaf, Tensor) and leaf.untyped_storage()._cdata not in given
+            if own and leaf.numel() == self.numel:
+                self.found[str(func.overloadpacket)] += 1
+        return out
+
+
+@pytest.mark.parametrize("recipe", [*SINGLE, GRID.RECIPES[1]], ids=lambda recipe: recipe.name)
+def test_the_queue_is_never_copied_and_its_logits_are_computed_once(recipe: Any) -> None:
+    batch, length = (
+        6,
+        264,
+    )  # no other tensor of a step has as many numbers as the queue, or as its logits
+    model = build(
+        config("MixMoCo", recipe.mixer, recipe.head, recipe.model)
+        | {"queue_len": length, "symmetric": True}
+    )
+    optimizer = sgd(model)
+    queue, logits = _Made(model.queue.numel()), _Made(batch * length)
+    with queue, logits:
+        data = model.data_preprocessor({"inputs": views(batch, SIZE), "data_samples": None}, True)
+        loss = total(model(**data, mode="loss"))
+        loss.backward()
+        optimizer.step()
+    assert not queue.found
+    encoded = 2 + len(data.get("mixtures", []))
+    forward = {name: count for name, count in logits.found.items() if "backward" not in name}
+    assert forward["aten.bmm"] == encoded, forward
+    assert not {"aten.clone", "aten.copy_", "aten._to_copy"} & set(forward), forward
