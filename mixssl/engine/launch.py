@@ -153,7 +153,7 @@ def _move_annotations(cfg: Config, old: str, new: str) -> None:
 
 
 def set_pretrained(cfg: Config) -> None:
-    """Hands the config's ``pretrained`` to the detector that starts from it; other configs don't have the key.
+    """Hands the config's ``pretrained`` to the model that starts from it; other configs don't have the key.
 
     Raises:
         ConfigError: Nothing to start from is named, there is no such file, or the model can't take one.
@@ -164,7 +164,7 @@ def set_pretrained(cfg: Config) -> None:
     if not isinstance(init, dict) or init.get("type") != "mixssl.PretrainedBackbone":
         raise ConfigError(
             f"pretrained is {cfg.pretrained!r}, which only models with init_cfg=dict(type='mixssl.PretrainedBackbone') "
-            "take: leave it out, or take a config of configs/benchmarks/detection/"
+            "take: leave it out, or take a config of configs/benchmarks/"
         )
     if cfg.pretrained is not None:
         init["checkpoint"] = cfg.pretrained

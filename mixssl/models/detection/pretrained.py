@@ -31,7 +31,7 @@ class PretrainedBackbone:
     Set as the *detector's* ``init_cfg``: one file then fills the backbone and, in a C4 detector, the last stage in the
     head on regions (:class:`~mixssl.models.detection.Res5Head`), of which mmdet's own ``Pretrained`` would leave one
     at random without an error. Every tensor of the file must have its place and every place its tensor, in name and
-    shape; the log says how many arrived where.
+    shape; the log says how many arrived where. A classifier starts by it just so.
 
     Args:
         checkpoint: File of a backbone as tools/convert/extract_backbone.py writes it, of pre-training (``backbone.*``
@@ -96,8 +96,8 @@ def _check(path: str, found: Mapping[str, Tensor], wanted: Mapping[str, Tensor])
     wrong = mismatch(needed, found)
     if wrong:
         raise ConfigError(
-            f"pretrained is {path!r}, and its backbone is not the detector's: {wrong}. Take a config with the "
-            "backbone's depth; a backbone with a stem for small images (3×3, no pooling) fits none of them"
+            f"pretrained is {path!r}, and its backbone is not the model's: {wrong}. Take a config with the "
+            "backbone's depth and stem; one with a stem for small images (3×3, no pooling) fits no detector"
         )
 
 
