@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader
 
 from mixssl.evaluation.features import FeatureSet, extract_features, unwrap
 from mixssl.evaluation.knn import accuracy, majority_knn, weighted_knn
-from mixssl.evaluation.linear import fit_linear_probe
+from mixssl.evaluation.linear import fit_linear_probe, logistic_regression
 
 __all__ = ["PROTOCOLS", "Protocol", "evaluate", "knn_accuracy", "require_labels"]
 
@@ -60,13 +60,19 @@ def _linear(bank: FeatureSet, queries: FeatureSet, device: torch.device) -> floa
     return accuracy(probe.predict(queries.features), labels)
 
 
+def _logistic(bank: FeatureSet, queries: FeatureSet, device: torch.device) -> float:
+    labels = require_labels(queries)
+    return accuracy(logistic_regression(*bank, queries.features), labels)
+
+
 PROTOCOLS: dict[str, Protocol] = {
     "knn200": Protocol("weighted 200-NN, τ 0.1, backbone", "backbone", _weighted),
     "knn200_projected": Protocol("weighted 200-NN, τ 0.1, projected", "projected", _weighted),
     "knn5": Protocol("5-NN, Euclidean, backbone", "backbone", _majority),
     "linear": Protocol("linear probe on cached features", "backbone", _linear),
+    "logistic": Protocol("logistic regression", "backbone", _logistic),
 }
-"""Those with the papers' settings, by name; tools/evaluate/ has them with others."""
+"""Those with the papers' settings, and logistic regression for small sets; tools/evaluate/ has them with others."""
 
 
 def evaluate(

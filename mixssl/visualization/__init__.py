@@ -13,6 +13,7 @@ from mixssl.visualization.detections import Found, detection_figure
 from mixssl.visualization.features import embed, points_figure, tsne_figure
 from mixssl.visualization.mixtures import mixture_figure, mixture_kind
 from mixssl.visualization.runs import Series, read_run, runs_figure
+from mixssl.visualization.scores import scores_figure
 from mixssl.visualization.stages import stages_figure
 from mixssl.visualization.style import figure_pixels, save_figure
 from mixssl.visualization.weights import convolutions, weight_numbers, weights_figure
@@ -38,6 +39,7 @@ __all__ = [
     "runs_figure",
     "sample_mixtures",
     "save_figure",
+    "scores_figure",
     "stages_figure",
     "tsne_figure",
     "weight_numbers",
