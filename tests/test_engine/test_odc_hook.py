@@ -48,7 +48,8 @@ def make_runner(
     train = Config.fromfile(DIGITS).train_dataloader.to_dict()
     train.update(batch_size=batch_size, num_workers=0, persistent_workers=False)
     train["dataset"]["indices"] = images
-    train["dataset"] |= dataset or {}
+    changed = dataset or {}
+    train["dataset"] = changed if "dataset" in changed else train["dataset"] | changed
     cfg = tiny.moco(**({"clusters": clusters()} if model is None else model))
     cfg["data_preprocessor"].update(mean=[79.7] * 3, std=[90.5] * 3)
     settings = {
@@ -106,6 +107,21 @@ def test_the_pipeline_is_that_of_the_bank_where_none_is_given(tmp_path: Path) ->
         runner = prepared(make_runner(tmp_path, cfg=cfg))
         ODCHook(**settings).before_train(runner)
         found.append(runner.model.clusters.features)
+    assert torch.equal(*found)
+
+
+def test_images_held_in_memory_start_the_same_clusters(tmp_path: Path) -> None:
+    found = []
+    for wrap in (False, True):
+        bank = Config.fromfile(DIGITS).knn_bank.to_dict()
+        changes: dict[str, Any] = {}
+        if wrap:
+            bank["dataset"] = {"type": "mixssl.InMemory", "dataset": bank["dataset"]}
+            inner = Config.fromfile(DIGITS).train_dataloader.dataset.to_dict() | {"indices": IMAGES}
+            changes = {"dataset": {"type": "mixssl.InMemory", "dataset": inner}}
+        runner = prepared(make_runner(tmp_path, cfg=Config({"knn_bank": bank}), **changes))
+        ODCHook().before_train(runner)
+        found.append(runner.model.clusters.labels)
     assert torch.equal(*found)
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import copy
 import time
+from typing import Any
 
 import torch
-from mmengine.dataset import BaseDataset, Compose
+from mmengine.dataset import Compose
 from mmengine.dist import broadcast, is_main_process
 from mmengine.hooks import Hook
 from mmengine.runner import EpochBasedTrainLoop, Runner
@@ -93,12 +94,14 @@ class ODCHook(Hook):
             f"{_span(clusters)} images each ({time.perf_counter() - start:.1f} s)"
         )
 
-    def _features(self, runner: Runner, dataset: BaseDataset) -> Tensor:
+    def _features(self, runner: Runner, dataset: Any) -> Tensor:
         """Embeddings of all images, (N, D), on the CPU, in the order of the data set."""
         steps = self.pipeline
         if steps is None:
-            bank = runner.cfg.get("knn_bank") or {}
-            steps = bank.get("dataset", {}).get("pipeline")
+            bank = (runner.cfg.get("knn_bank") or {}).get("dataset", {})
+            while "pipeline" not in bank and "dataset" in bank:  # held in memory, say
+                bank = bank["dataset"]
+            steps = bank.get("pipeline")
         if steps is None:
             raise ConfigError(
                 "ODCHook: pipeline is None, and the config has no knn_bank to take it from: give the transforms of "
@@ -172,9 +175,9 @@ def _embedding(model: nn.Module, images: Tensor, tokens: str) -> Tensor:
     return embedding
 
 
-def _check_dataset(dataset: object, clusters: ODC) -> None:
+def _check_dataset(dataset: Any, clusters: ODC) -> None:
     """Raises a ConfigError unless each image of the training set has its own place in the memory."""
-    if not isinstance(dataset, BaseDataset):
+    if not hasattr(dataset, "pipeline"):
         raise ConfigError(
             f"ODCHook: the training set is a {type(dataset).__name__}, in which sample_idx does not name one image: "
             "take the data set itself, without a wrapper that joins, repeats or chooses"
@@ -188,8 +191,8 @@ def _check_dataset(dataset: object, clusters: ODC) -> None:
         sample = dataset[len(dataset) - 1].get("data_samples")
     if sample is None or sample.get("sample_idx") != len(dataset) - 1:
         raise ConfigError(
-            "ODCHook: the data samples lack sample_idx, by which clusters are looked up: leave meta_keys of PackInputs "
-            "at its default, or add 'sample_idx' to it"
+            "ODCHook: the data samples lack sample_idx, by which clusters are looked up: end the pipeline with "
+            "PackInputs, its meta_keys as by default or with 'sample_idx' among them"
         )
 
 
