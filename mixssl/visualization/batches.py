@@ -131,7 +131,8 @@ def sample_mixtures(
     random = StepRandom(seed)
     kinds: dict[str, list[MixedView]] = {}
     for step in range(_STEPS_PER_MIXTURE * number):
-        for drawn in mixer(views, random()):
+        made: list[Any] = mixer(views, random())
+        for drawn in made:
             mixture = drawn.render(*clusters) if isinstance(drawn, Deferred) and clusters else drawn
             one = only_row(mixture, row_of_two(mixture, step))
             kinds.setdefault(mixture_kind(mixture), []).append(one)

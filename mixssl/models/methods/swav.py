@@ -12,10 +12,11 @@ from mmpretrain.models import SwAV
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mixssl.mixing import Deferred
 from mixssl.models.losses import sinkhorn, swapped_prediction
 from mixssl.models.methods.base import MixtureMethod, View
 from mixssl.registry import MODELS
-from mixssl.structures import AnyTerm, Key, MixedView, SoftTerm, Term
+from mixssl.structures import AnyTerm, ClusterTerm, Key, MixedView, SoftTerm, Term
 
 __all__ = ["MixSwAV"]
 
@@ -77,7 +78,7 @@ class MixSwAV(MixtureMethod, SwAV):
         self,
         inputs: list[Tensor],
         data_samples: list | None = None,
-        mixtures: Sequence[MixedView] = (),
+        mixtures: Sequence[MixedView | Deferred] = (),
         **kwargs: Any,
     ) -> dict[str, Tensor]:
         """See :meth:`MixtureMethod.loss`; in training the prototypes are normalised first, once, as the parent does."""
@@ -108,7 +109,7 @@ class MixSwAV(MixtureMethod, SwAV):
         terms = [
             term
             for term in super().mixture_terms(mixtures, clean)
-            if not isinstance(term, SoftTerm)
+            if not isinstance(term, (SoftTerm, ClusterTerm))
             and (term.target.view >= clean or term.target.view in crops)
         ]
         ends = [term.online if term.online.view >= clean else term.target for term in terms]
