@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -133,7 +134,12 @@ def test_training_moves_the_memory_once_per_step(tmp_path: Path) -> None:
     assert torch.equal(found.sizes, found.labels.bincount(minlength=K))
     losses, _ = runner.message_hub.get_scalar("train/loss_cluster").data
     assert torch.tensor(losses).isfinite().all()
-    assert "odc_changed" in next(Path(runner.log_dir).glob("vis_data/*.json")).read_text()
+    lines = (
+        (Path(runner.log_dir) / "vis_data" / f"{runner.timestamp}.json").read_text().splitlines()
+    )
+    rows = [row for row in map(json.loads, lines) if "odc_changed" in row]
+    assert [row["step"] for row in rows] == [1, 2]
+    assert all(0 < row["odc_changed"] <= 1 and 0 < row["odc_smallest"] <= 16 for row in rows)
 
 
 def test_a_resumed_run_goes_on_with_its_memory(tmp_path: Path) -> None:

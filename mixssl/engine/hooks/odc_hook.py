@@ -145,7 +145,7 @@ class ODCHook(Hook):
         """Remember the labels."""
         clusters = _clusters(runner)
         if clusters is not None and isinstance(runner.train_loop, EpochBasedTrainLoop):
-            self._before = clusters.labels.cpu()
+            self._before = clusters.labels.to("cpu", copy=True)
 
     def after_train_epoch(self, runner: Runner) -> None:
         """Log what has become of the clusters."""
