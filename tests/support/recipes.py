@@ -37,9 +37,10 @@ def shrunk(cfg: Config) -> dict:
     _walk(model)
     if "extra_sizes" in model:
         model["extra_sizes"] = tuple(PIXELS[size] for size in model["extra_sizes"])
-    predictor = model.get("head", {}).get("predictor")
-    if predictor is not None:
-        predictor["in_channels"] = DIM
+    for head in ("head", "region_head"):
+        predictor = model.get(head, {}).get("predictor")
+        if predictor is not None:
+            predictor["in_channels"] = DIM
     if "SwAV" in model["type"]:
         model["head"]["loss"]["num_prototypes"] = 12
         model["neck"]["norm_cfg"] = {"type": "BN1d"}

@@ -132,4 +132,7 @@ def _fit_hooks(cfg: Config, ratio: float, epochs: int) -> list[str]:
     hooks = cfg.setdefault("default_hooks", {})
     checkpoint = hooks.setdefault("checkpoint", {"type": "CheckpointHook"})
     checkpoint.update(interval=seldom, by_epoch=True, max_keep_ckpts=1)
-    return [*notes, f"checkpoint: every {'epoch' if seldom == 1 else f'{seldom} epochs'}, the newest kept"]
+    return [
+        *notes,
+        f"checkpoint: every {'epoch' if seldom == 1 else f'{seldom} epochs'}, the newest kept",
+    ]
