@@ -7,7 +7,7 @@ model = dict(
     mix_block=dict(
         type="mixssl.MixBlockPlus",
         in_channels=64,
-        # A narrow network's queries and keys are next to zero: unnormalised, attention and mask stay flat so short a run.
+        # A narrow network's queries and keys are next to zero: unnormalised, attention and mask stay flat.
         attention_norm_cfg=dict(type="BN"),
     ),
     mix_head=dict(type="mixssl.AMixHead"),

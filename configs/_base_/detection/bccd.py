@@ -1,6 +1,6 @@
-# BCCD: 364 photographs of blood, 640x480, with boxes around red cells, white cells and platelets; 292 to train on (train
-# and val), 72 to measure. The root holds Annotations/, ImageSets/ and JPEGImages/; BCCD_ROOT moves it, and so does
-# --data-root. Half size: a platelet still has about 20 pixels.
+# BCCD: 364 photographs of blood, 640x480, with boxes around red cells, white cells and platelets; 292 to train on
+# (train and val), 72 to measure. The root holds Annotations/, ImageSets/ and JPEGImages/; BCCD_ROOT moves it, and so
+# does --data-root. Half size: a platelet still has about 20 pixels.
 data_root = '{{$BCCD_ROOT:data/bccd}}'
 metainfo = dict(
     classes=('RBC', 'WBC', 'Platelets'), palette=[(213, 94, 0), (0, 114, 178), (0, 158, 115)])
