@@ -16,7 +16,6 @@ from mmengine.evaluator import DumpResults
 import mixssl  # noqa: F401  (lets configs inherit from 'mixssl::...')
 from mixssl.engine.launch import (
     add_common_arguments,
-    build_runner,
     fill_loaders,
     launched_processes,
     load_config,
@@ -24,6 +23,7 @@ from mixssl.engine.launch import (
     run_tool,
     set_data_root,
 )
+from mixssl.engine.runners import build_runner
 from mixssl.utils.config_checks import check_config, forbid_silent_download
 from mixssl.utils.errors import ConfigError
 

@@ -15,7 +15,6 @@ import mixssl  # noqa: F401  (lets configs inherit from 'mixssl::...')
 from mixssl.engine.data_options import apply_data_options
 from mixssl.engine.launch import (
     add_common_arguments,
-    build_runner,
     fill_loaders,
     launched_processes,
     load_config,
@@ -24,6 +23,8 @@ from mixssl.engine.launch import (
     set_data_root,
     set_pretrained,
 )
+from mixssl.engine.runners import build_runner
+from mixssl.engine.step_options import apply_step_options
 from mixssl.utils.config_checks import check_config, forbid_silent_download
 from mixssl.utils.errors import ConfigError
 
@@ -167,6 +168,7 @@ def main() -> None:
     forbid_silent_download(cfg)
     set_pretrained(cfg)
     check_config(cfg, launched_processes(cfg.launcher))
+    apply_step_options(cfg)
     apply_data_options(cfg)  # after the checks, which name things by their place in the config
     notes = choose_checkpoint(cfg, args.resume)
     notes += batch_note(cfg, launched_processes(cfg.launcher)) + prepare_devices(cfg)

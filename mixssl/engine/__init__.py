@@ -1,5 +1,5 @@
-"""Hooks that run beside training."""
+"""What runs beside training, and optimizers."""
 
-from mixssl.engine import hooks
+from mixssl.engine import hooks, optimizers
 
-__all__ = ["hooks"]
+__all__ = ["hooks", "optimizers"]

@@ -12,10 +12,6 @@ from typing import Any
 
 import torch
 from mmengine.config import Config, DictAction
-from mmengine.model import revert_sync_batchnorm
-from mmengine.registry import RUNNERS
-from mmengine.runner import Runner
-from torch import nn
 
 from mixssl.utils.config_checks import LOADERS, dataset_dicts
 from mixssl.utils.detection import require_detection
@@ -23,7 +19,6 @@ from mixssl.utils.errors import ConfigError, NonFiniteLossError
 
 __all__ = [
     "add_common_arguments",
-    "build_runner",
     "fill_loaders",
     "launched_processes",
     "load_config",
@@ -203,7 +198,7 @@ def prepare_devices(cfg: Config) -> list[str]:
         return []
     if cfg.get("optim_wrapper") and cfg.optim_wrapper.get("type") == "AmpOptimWrapper":
         raise ConfigError(
-            "mixed precision (--amp) needs a GPU, and there is none here: leave --amp out"
+            "mixed precision (--amp) needs a GPU, and there is none here: leave --amp, or amp of the config, out"
         )
     for name in LOADERS:
         if cfg.get(name) is not None:
@@ -226,36 +221,6 @@ def prepare_devices(cfg: Config) -> list[str]:
     return [
         f"No GPU here: {torch.distributed.get_world_size()} processes on the CPU with gloo in place of {backend}."
     ]
-
-
-class _PlainBNRunner(Runner):
-    """A runner for one process, or for several without GPUs."""
-
-    def wrap_model(self, model_wrapper_cfg: dict | None, model: nn.Module) -> nn.Module:
-        """Wraps the model after making SyncBN plain: there is nothing to synchronise, or nothing to do it with."""
-        found = sum(isinstance(module, nn.SyncBatchNorm) for module in model.modules())
-        if found:
-            model = revert_sync_batchnorm(model)
-            why = (
-                f"SyncBN needs GPUs: its {found} layers are plain BN here, each process by itself."
-                if self.distributed
-                else f"One process has nothing to synchronise: {found} layers of SyncBN are plain BN here."
-            )
-            self.logger.info(why)
-        return super().wrap_model(model_wrapper_cfg, model)
-
-
-def build_runner(cfg: Config, notes: list[str]) -> Runner:
-    """Builds the runner that a config asks for, and logs ``notes``."""
-    if "runner_type" in cfg:
-        runner = RUNNERS.build(cfg)
-    elif cfg.launcher == "none" or not torch.cuda.is_available():
-        runner = _PlainBNRunner.from_cfg(cfg)
-    else:
-        runner = Runner.from_cfg(cfg)
-    for note in notes:
-        runner.logger.info(note)
-    return runner
 
 
 def run_tool(main: Callable[[], Any], name: str) -> int:

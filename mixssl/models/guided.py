@@ -8,9 +8,9 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from mixssl.mixing import mask_blend
+from mixssl.models.encoder_options import eager, still_statistics
 from mixssl.models.necks import adjust_mask
 from mixssl.structures import BLOCK, MixedView
 
@@ -28,23 +28,14 @@ def frozen(*modules: nn.Module) -> Iterator[None]:
         *modules: Encoders, heads; whatever they contain is meant as well.
     """
     parameters = [p for module in modules for p in module.parameters() if p.requires_grad]
-    norms = [
-        norm
-        for module in modules
-        for norm in module.modules()
-        if isinstance(norm, _BatchNorm) and norm.training and norm.track_running_stats
-    ]
     try:
         for parameter in parameters:
             parameter.requires_grad_(False)
-        for norm in norms:
-            norm.track_running_stats = False
-        yield
+        with still_statistics(*modules):
+            yield
     finally:
         for parameter in parameters:
             parameter.requires_grad_(True)
-        for norm in norms:
-            norm.track_running_stats = True
 
 
 @contextmanager
@@ -95,7 +86,8 @@ def run_until(backbone: nn.Module, layer: str, images: Tensor) -> Tensor:
 
     handle = modules[layer].register_forward_hook(stop)
     try:
-        backbone(images)
+        with eager(backbone):
+            backbone(images)
     except _Reached as reached:
         return reached.output
     finally:

@@ -13,12 +13,12 @@ from torch import nn
 
 from mixssl.engine import launch
 from mixssl.engine.launch import (
-    build_runner,
     fill_loaders,
     load_config,
     set_data_root,
     set_pretrained,
 )
+from mixssl.engine.runners import build_runner
 from mixssl.utils.errors import ConfigError
 
 

@@ -2,6 +2,7 @@
 
 from mixssl.engine.hooks.exact_resume_hook import ExactResumeHook
 from mixssl.engine.hooks.graceful_stop_hook import GracefulStopHook
+from mixssl.engine.hooks.interval_runtime_info_hook import IntervalRuntimeInfoHook
 from mixssl.engine.hooks.knn_monitor_hook import KNNMonitorHook
 from mixssl.engine.hooks.linear_probe_hook import LinearProbeHook
 from mixssl.engine.hooks.median_hook import MedianHook
@@ -15,6 +16,7 @@ from mixssl.engine.hooks.whole_checkpoint_hook import WholeCheckpointHook
 __all__ = [
     "ExactResumeHook",
     "GracefulStopHook",
+    "IntervalRuntimeInfoHook",
     "KNNMonitorHook",
     "LinearProbeHook",
     "MedianHook",

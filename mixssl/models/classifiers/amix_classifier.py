@@ -19,6 +19,7 @@ from mixssl.models.classifiers.label_losses import (
     check_head,
     mixed_label_loss,
 )
+from mixssl.models.encoder_options import eager
 from mixssl.models.guided import captured, frozen, render_learned, run_until
 from mixssl.models.methods.averaging import FusedCosineEMA
 from mixssl.models.methods.cosine import check_cosine_momentum, move_along_cosine
@@ -183,7 +184,7 @@ class AMixClassifier(ImageClassifier):
         with frozen(self.momentum_encoder):
             if "bce" not in self.block_losses:
                 return run_until(backbone, layer, images), None
-            with captured(backbone.get_submodule(layer)) as found:
+            with eager(backbone), captured(backbone.get_submodule(layer)) as found:
                 clean = head.pre_logits(neck(backbone(images)))
         return found[0], clean
 

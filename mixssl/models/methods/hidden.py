@@ -9,6 +9,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from mixssl.mixing import blend
+from mixssl.models.encoder_options import eager, refuse_inside_checkpoint
 from mixssl.structures import MixedView
 
 __all__ = ["check_layers", "mixed_hidden"]
@@ -48,8 +49,10 @@ def mixed_hidden(backbone: nn.Module, mixture: MixedView | None) -> Iterator[Non
             )
         return blend(output, output[mixture.partner], mixture.lam)
 
+    refuse_inside_checkpoint(backbone, mixture.layer)
     handle = backbone.get_submodule(mixture.layer).register_forward_hook(mix)
     try:
-        yield
+        with eager(backbone):
+            yield
     finally:
         handle.remove()

@@ -10,6 +10,7 @@ import torch
 from mmengine.model import BaseAveragedModel
 from torch import Tensor, nn
 
+from mixssl.models.encoder_options import eager
 from mixssl.models.guided import captured, frozen, render_learned, run_until
 from mixssl.models.methods.averaging import FusedCosineEMA
 from mixssl.models.methods.cosine import check_cosine_momentum, move_along_cosine
@@ -97,7 +98,8 @@ class LearnedMixing(_Algorithm):
         if self.mix_block is None or not self.targets_show_maps:
             yield
             return
-        with captured(self.guide[0].get_submodule(self.mix_block.layer)) as found:
+        layer = self.guide[0].get_submodule(self.mix_block.layer)
+        with eager(self.guide[0]), captured(layer) as found:
             yield
         maps |= {view.number: value for view, value in zip(views, found, strict=True)}
 

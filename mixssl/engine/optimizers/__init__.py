@@ -1,0 +1,5 @@
+"""Optimizers."""
+
+from mixssl.engine.optimizers.lars import LARS
+
+__all__ = ["LARS"]

@@ -1,0 +1,54 @@
+"""The runner that a config asks for."""
+
+from __future__ import annotations
+
+import torch
+from mmengine.config import Config
+from mmengine.model import revert_sync_batchnorm
+from mmengine.registry import RUNNERS
+from mmengine.runner import Runner
+from torch import nn
+
+from mixssl.engine.step_options import apply_model_options
+
+__all__ = ["build_runner"]
+
+
+class _OptionsRunner(Runner):
+    """A runner that carries out the config's options for the model before anything is wrapped around it."""
+
+    def wrap_model(self, model_wrapper_cfg: dict | None, model: nn.Module) -> nn.Module:
+        """Wraps the model after changing its encoders as the config asks."""
+        for line in apply_model_options(model, self.cfg):
+            self.logger.info(line)
+        return super().wrap_model(model_wrapper_cfg, model)
+
+
+class _PlainBNRunner(_OptionsRunner):
+    """A runner for one process, or for several without GPUs."""
+
+    def wrap_model(self, model_wrapper_cfg: dict | None, model: nn.Module) -> nn.Module:
+        """Wraps the model after making SyncBN plain: there is nothing to synchronise, or nothing to do it with."""
+        found = sum(isinstance(module, nn.SyncBatchNorm) for module in model.modules())
+        if found:
+            model = revert_sync_batchnorm(model)
+            why = (
+                f"SyncBN needs GPUs: its {found} layers are plain BN here, each process by itself."
+                if self.distributed
+                else f"One process has nothing to synchronise: {found} layers of SyncBN are plain BN here."
+            )
+            self.logger.info(why)
+        return super().wrap_model(model_wrapper_cfg, model)
+
+
+def build_runner(cfg: Config, notes: list[str]) -> Runner:
+    """Builds the runner that a config asks for, and logs ``notes``."""
+    if "runner_type" in cfg:
+        runner = RUNNERS.build(cfg)
+    elif cfg.launcher == "none" or not torch.cuda.is_available():
+        runner = _PlainBNRunner.from_cfg(cfg)
+    else:
+        runner = _OptionsRunner.from_cfg(cfg)
+    for note in notes:
+        runner.logger.info(note)
+    return runner

@@ -1,0 +1,193 @@
+"""Encoders made faster or smaller compute what they computed before, to the bit or to rounding."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import torch
+from support.amix import amix
+from support.grid import config, load_tool
+from support.methods import simsiam
+from support.methods_more import run_length
+from support.tiny import build, moco, sgd, total, views
+from torch import Tensor, nn
+
+from mixssl.models.encoder_options import (
+    checkpoint_backbone,
+    compile_encoders,
+    eager,
+    use_channels_last,
+)
+
+GRID = load_tool()
+UNMIX = {"type": "mixssl.UnMix"}
+MANIFOLD = {"type": "mixssl.ManifoldMix"}
+METHODS = {
+    "MoCo": lambda: moco(mixer=UNMIX),
+    "BYOL": lambda: config("MixBYOL", UNMIX, GRID.CROSS, {}),
+    "SimCLR": lambda: config("MixSimCLR", UNMIX, GRID.CROSS, {}),
+    "MoCo v3": lambda: config("MixMoCoV3", UNMIX, GRID.CROSS, {}),
+    "ManifoldMix": lambda: moco(mixer=MANIFOLD),
+    "AMix": lambda: amix(moco),
+    "AMix on SimSiam": lambda: amix(simsiam),
+}
+
+
+@pytest.fixture(autouse=True)
+def _known_length() -> Iterator[None]:
+    torch.compiler.reset()
+    with run_length():
+        yield
+
+
+def _steps(cfg: dict, change: Callable[[nn.Module], Any]) -> tuple[list[Tensor], dict[str, Tensor]]:
+    """Losses of three steps and the state after them."""
+    model = build(cfg)
+    keys = list(model.state_dict())
+    change(model)
+    assert list(model.state_dict()) == keys
+    optimizer, losses = sgd(model, lr=0.01), []
+    for step in range(3):
+        torch.manual_seed(step)
+        data = model.data_preprocessor(
+            {"inputs": views(8, 16, seed=step), "data_samples": None}, True
+        )
+        loss = total(model(**data, mode="loss"))
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.detach())
+    return losses, model.state_dict()
+
+
+def _assert_equal(first: Any, second: Any) -> None:
+    (losses, state), (others, other) = first, second
+    assert [loss.item() for loss in losses] == [loss.item() for loss in others]
+    different = [key for key in state if not torch.equal(state[key], other[key])]
+    assert not different
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_blocks_computed_twice_change_no_bit(name: str) -> None:
+    """Gradients, running statistics and their counts, queue and momentum encoder included."""
+    _assert_equal(
+        _steps(METHODS[name](), lambda _: None), _steps(METHODS[name](), checkpoint_backbone)
+    )
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_compiled_encoders_change_no_bit_where_the_backend_computes_the_same(name: str) -> None:
+    traced: list[int] = []
+
+    def backend(graph: torch.fx.GraphModule, inputs: list) -> Callable:
+        traced.append(len(graph.graph.nodes))
+        return graph.forward
+
+    plain = _steps(METHODS[name](), lambda _: None)
+    _assert_equal(
+        plain, _steps(METHODS[name](), lambda m: compile_encoders(m, {"backend": backend}))
+    )
+    assert max(traced) > 60, "the backbone is one graph"
+
+
+def test_a_backend_that_rounds_otherwise_changes_losses_by_rounding() -> None:
+    plain, _ = _steps(METHODS["MoCo"](), lambda _: None)
+    found, _ = _steps(METHODS["MoCo"](), lambda m: compile_encoders(m, {"backend": "aot_eager"}))
+    torch.testing.assert_close(found, plain, rtol=1e-5, atol=0)
+
+
+@pytest.mark.parametrize("name", ["MoCo", "SimCLR", "AMix"])
+def test_channels_last_changes_losses_by_rounding(name: str) -> None:
+    plain, _ = _steps(METHODS[name](), lambda _: None)
+    found, state = _steps(METHODS[name](), use_channels_last)
+    torch.testing.assert_close(found[0], plain[0], rtol=1e-5, atol=0)
+    torch.testing.assert_close(found, plain, rtol=1e-3, atol=0)
+    weight = state["backbone.layer1.0.conv1.weight"]
+    assert weight.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_maps_follow_the_layout_of_the_weights() -> None:
+    model = build(moco())
+    use_channels_last(model)
+    layouts = []
+    for encoder in (model.backbone, model.encoder_k.module[0]):
+        encoder.layer2.register_forward_hook(
+            lambda *args: layouts.append(args[2].is_contiguous(memory_format=torch.channels_last))
+        )
+    model(views(), mode="loss")
+    assert layouts == [True, True]
+
+
+def test_a_reduced_format_changes_losses_by_its_rounding() -> None:
+    """bfloat16 has 8 bits: a step of 2^-8, and the loss is a mean over rows."""
+    model = build(METHODS["MoCo"]())
+    data = model.data_preprocessor({"inputs": views(), "data_samples": None}, True)
+    plain = model.eval()(**data, mode="loss")
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found = model(**data, mode="loss")
+    for name, value in plain.items():
+        assert found[name].dtype == torch.float32
+        torch.testing.assert_close(found[name], value, rtol=2**-6, atol=0)
+
+
+@pytest.mark.parametrize("change", [checkpoint_backbone, compile_encoders])
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda x: pickle.loads(pickle.dumps(x))])
+def test_a_copy_runs_its_own_weights(change: Callable, copied: Callable) -> None:
+    model = build(moco()).eval()
+    (compile_encoders(model, {"backend": "eager"}) if change is compile_encoders else change(model))
+    images = views()[0]
+    before = model.backbone(images)[0]
+    twin = copied(model)
+    with torch.no_grad():
+        for parameter in twin.backbone.parameters():
+            parameter.mul_(2)
+    assert torch.equal(model.backbone(images)[0], before)
+    assert not torch.equal(twin.backbone(images)[0], before)
+
+
+def test_what_cannot_be_compiled_runs_as_it_is() -> None:
+    def broken(graph: torch.fx.GraphModule, inputs: list) -> Callable:
+        raise RuntimeError("no compiler here")
+
+    plain = _steps(moco(), lambda _: None)
+    with pytest.warns(UserWarning, match="ResNet_CIFAR runs uncompiled"):
+        _assert_equal(plain, _steps(moco(), lambda m: compile_encoders(m, {"backend": broken})))
+
+
+def test_an_error_of_the_network_is_not_swallowed() -> None:
+    model = build(moco())
+    compile_encoders(model, {"backend": "eager"})
+    with pytest.raises(Exception, match="channels"):
+        model.backbone(torch.randn(2, 5, 16, 16))
+
+
+def test_hooks_inside_are_called_while_eager() -> None:
+    model = build(moco()).eval()
+    compile_encoders(model, {"backend": "eager"})
+    images, calls = views()[0], []
+    model.backbone(images)
+    model.backbone.layer1.register_forward_hook(lambda *_: calls.append(1))
+    with eager(model.backbone):
+        model.backbone(images)
+    assert calls == [1]
+
+
+def test_a_mixture_inside_a_block_computed_twice_is_refused() -> None:
+    model = build(moco(mixer=MANIFOLD | {"layers": ["layer1.0.conv1"]}))
+    checkpoint_backbone(model)
+    data = model.data_preprocessor({"inputs": views(), "data_samples": None}, True)
+    with pytest.raises(
+        ValueError, match=r"mix behind 'layer1.0', or set checkpoint_backbone=False"
+    ):
+        model(**data, mode="loss")
+
+
+def test_a_backbone_without_blocks_is_refused() -> None:
+    model = nn.Module()
+    model.backbone = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU())
+    with pytest.raises(ValueError, match="Sequential has no stages made of blocks"):
+        checkpoint_backbone(model)
