@@ -10,7 +10,10 @@ from mmengine.config import Config
 __all__ = ["MIXER", "OF_MIXTURES", "has_place", "in_words", "label", "look_up", "of_mixture"]
 
 MIXER = "data_preprocessor.mixer"
-OF_MIXTURES = ("mix_head", "mix_block", "region_neck", "region_head", "joint_bn")
+OF_MIXTURES = (
+    *("mix_head", "mix_block", "joint_bn"),
+    *("region_neck", "region_head", "region_momentum"),
+)
 """Arguments of a model that are read only where there is a mixer; without them all mixtures have the same baseline."""
 
 

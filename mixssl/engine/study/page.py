@@ -20,7 +20,8 @@ h1 { font-size: 1.6rem; margin-bottom: .3rem; } h2 { font-size: 1.15rem; margin:
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 div.wide { overflow-x: auto; }
 th, td { padding: .3rem .7rem; border-bottom: 1px solid #ddd; text-align: right; white-space: nowrap; }
-th { border-bottom: 2px solid #888; vertical-align: bottom; white-space: normal; } td:first-child, th:first-child { text-align: left; }
+th { border-bottom: 2px solid #888; vertical-align: bottom; white-space: normal; }
+td:first-child, th:first-child { text-align: left; }
 table.facts th, table.facts td { text-align: left; border: 0; padding: .1rem 1rem .1rem 0; white-space: normal; }
 table.facts th { font-weight: 600; vertical-align: top; }
 tr.failed td { color: #a40000; } tr:hover td { background: #f5f7fa; }

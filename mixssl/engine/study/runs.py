@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 import shlex
-import signal
-import subprocess
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -17,14 +13,15 @@ from pathlib import Path
 from typing import Any
 
 from mixssl.engine.evaluation import UNTRAINED
+from mixssl.engine.study.processes import LOG, call, last_line
 from mixssl.engine.study.rows import Row
 from mixssl.engine.whole_files import write_whole
 from mixssl.utils.errors import ConfigError
 from mixssl.utils.provenance import commit, machine
 
-__all__ = ["Outcome", "Runs", "call", "measured_cost"]
+__all__ = ["Outcome", "Runs", "measured_cost"]
 
-DONE, ATTEMPTS, LOG = "done.json", "attempts.json", "log.txt"
+DONE, ATTEMPTS = "done.json", "attempts.json"
 
 
 @dataclass
@@ -91,9 +88,11 @@ class Runs:
         folder = self.folder_of(row) / f"seed_{seed}"
         outcome = Outcome(row.name, seed, folder, reused=True)
         config = self.write_config(row)
-        if row.epochs and not self._trained(row, config, outcome):
-            return outcome
-        self._judge(row, config, outcome)
+        try:
+            if not row.epochs or self._trained(row, config, outcome):
+                self._judge(row, config, outcome)
+        except ConfigError as error:
+            outcome.failure = str(error)
         return outcome
 
     def write_config(self, row: Row) -> Path:
@@ -122,7 +121,7 @@ class Runs:
             code, seconds = self._timed(command, outcome.folder)
             checkpoint = outcome.folder / f"epoch_{row.epochs}.pth"
             if code or not checkpoint.is_file():
-                outcome.failure = f"training ended with code {code}: {_last_line(outcome.folder)}"
+                outcome.failure = f"training ended with code {code}: {last_line(outcome.folder)}"
                 return False
             record = {
                 "checkpoint": checkpoint.name,
@@ -171,44 +170,12 @@ class Runs:
             command += ["--data-root", self.data_root] if self.data and self.data_root else []
             code = call(command, outcome.folder / LOG)
             if code or not part.is_file():
-                outcome.failure = f"evaluation ended with code {code}: {_last_line(outcome.folder)}"
+                outcome.failure = f"evaluation ended with code {code}: {last_line(outcome.folder)}"
             else:
                 known |= json.loads(part.read_text())["top1"]
                 write_whole(json.dumps(known, indent=1).encode(), path)
                 part.unlink()
         outcome.top1 = {name: known[name] for name in self.protocols if name in known}
-
-
-def call(command: Sequence[str], log: Path) -> int:
-    """Runs a Python file in a process of its own, its output appended to a file.
-
-    Returns:
-        Exit code.
-
-    Raises:
-        KeyboardInterrupt: This process was asked to stop; the other has been, too, and has ended.
-    """
-    log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("ab") as file:
-        file.write(f"\n$ python {shlex.join(command)}\n".encode())
-        file.flush()
-        process = subprocess.Popen(
-            [sys.executable, *command],
-            stdin=subprocess.DEVNULL,
-            stdout=file,
-            stderr=subprocess.STDOUT,
-            env={**os.environ, "PYTHONUNBUFFERED": "1"},
-        )
-        try:
-            code = process.wait()
-        except BaseException:
-            # From a terminal it has had the signal already; a second one at once counts as the same.
-            process.send_signal(signal.SIGTERM)
-            process.wait()
-            raise
-    if code in (128 + signal.SIGINT, -signal.SIGINT):
-        raise KeyboardInterrupt
-    return code
 
 
 def measured_cost(runs: Runs, row: Row, pairs: int) -> dict[str, Any]:
@@ -231,15 +198,8 @@ def measured_cost(runs: Runs, row: Row, pairs: int) -> dict[str, Any]:
         code = call(command, config.parent / LOG)
         if code or not part.is_file():
             raise ConfigError(
-                f"the cost of {row.name!r} could not be measured (code {code}): {_last_line(config.parent)}"
+                f"the cost of {row.name!r} could not be measured (code {code}): {last_line(config.parent)}"
             )
         part.replace(path)
     figures: dict[str, Any] = json.loads(path.read_text())
     return figures
-
-
-def _last_line(folder: Path) -> str:
-    path = folder / LOG
-    lines = path.read_text(errors="replace").split("\n") if path.is_file() else []
-    said = [line.strip() for line in lines if line.strip()]
-    return f"{said[-1] if said else 'it said nothing'} (all of it: {path})"
