@@ -229,7 +229,7 @@ def test_equal_compute(configs: list[Path], tmp_path: Path, calls: list[str]) ->
 def test_sigterm_reaches_the_run_and_it_is_resumed(tmp_path: Path) -> None:
     config = write_study_config(tmp_path, "plain", mixed=False)
     out = tmp_path / "out"
-    arguments = [config, "--epochs", 400, "--protocols", "knn5", "--out", out]
+    arguments = [config, "--epochs", 100, "--protocols", "knn5", "--out", out]
     process = start_tool("compare.py", *arguments)
     deadline = time.monotonic() + 120
     while not list(out.glob("runs/*/seed_0/*/vis_data/scalars.json")):
