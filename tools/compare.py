@@ -32,6 +32,7 @@ from mixssl.engine.study import (
     measured_cost,
 )
 from mixssl.evaluation import PROTOCOLS
+from mixssl.utils.errors import ConfigError
 
 ROOT = Path(__file__).resolve().parents[1]
 FAILED = 1
@@ -116,6 +117,22 @@ def rows_of(args: argparse.Namespace) -> list[Row]:
     )
 
 
+def costs_of(
+    args: argparse.Namespace, runs: Runs, rows: Sequence[Row]
+) -> tuple[dict[str, float], list[str]]:
+    """The cost of each row with a mixture, if asked for, and a line for each that could not be had."""
+    costs, unknown = {}, []
+    for row in rows:
+        if row.mixed and args.equal_compute:
+            try:
+                figures = measured_cost(runs, row, args.cost_pairs)
+            except ConfigError as error:
+                unknown.append(str(error))
+            else:
+                costs[row.name] = figures["ratio" if args.equal_compute == "measured" else "limit"]
+    return costs, unknown
+
+
 def with_longer(
     rows: list[Row], costs: dict[str, float], epochs: int
 ) -> tuple[list[Row], dict[str, str]]:
@@ -178,12 +195,7 @@ def main() -> None:
     if args.dry_run:
         return
     args.out.mkdir(parents=True, exist_ok=True)
-    costs: dict[str, float] = {}
-    if args.equal_compute:
-        key = {"measured": "ratio", "needed": "limit"}[args.equal_compute]
-        costs = {
-            row.name: measured_cost(runs, row, args.cost_pairs)[key] for row in rows if row.mixed
-        }
+    costs, unknown = costs_of(args, runs, rows)
     rows, longer = with_longer(rows, costs, args.epochs)
     outcomes: list[Outcome] = []
     stopped = False
@@ -208,14 +220,17 @@ def main() -> None:
     console.print((args.out / "table.md").read_text(), highlight=False, soft_wrap=True)
     for name, path in files.items():
         console.print(f"{name:>8}: {path}", highlight=False, soft_wrap=True)
-    finish(outcomes, stopped)
+    finish(unknown, outcomes, stopped)
 
 
-def finish(outcomes: Sequence[Outcome], stopped: bool) -> None:
-    """Ends with the exit code 1 if a run has failed, 130 if not all were reached."""
-    failed = [outcome for outcome in outcomes if outcome.failure]
-    for outcome in failed:
-        sys.stderr.write(f"compare.py: {outcome.row}, seed {outcome.seed}: {outcome.failure}\n")
+def finish(unknown: Sequence[str], outcomes: Sequence[Outcome], stopped: bool) -> None:
+    """Ends with the exit code 1 if a run has failed or a cost is unknown, 130 if not all were reached."""
+    failed = [*unknown]
+    for outcome in outcomes:
+        if outcome.failure:
+            failed.append(f"{outcome.row}, seed {outcome.seed}: {outcome.failure}")
+    for line in failed:
+        sys.stderr.write(f"compare.py: {line}\n")
     if stopped:
         sys.stderr.write("compare.py: stopped; the same command goes on from here\n")
         raise SystemExit(130)

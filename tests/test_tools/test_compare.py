@@ -225,6 +225,26 @@ def test_equal_compute(configs: list[Path], tmp_path: Path, calls: list[str]) ->
     assert float(found["unmix", "knn5 gain, equal compute"]["value"]) == pytest.approx(expected)
 
 
+def test_a_cost_that_can_not_be_measured_stops_nothing(
+    configs: list[Path],
+    tmp_path: Path,
+    calls: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    whole, out = runs.call, tmp_path / "out"
+
+    def without_cost(command: Sequence[str], log: Path) -> int:
+        return 1 if command[0].endswith("step_cost.py") else whole(command, log)
+
+    monkeypatch.setattr(runs, "call", without_cost)
+    options = ["--epochs", 1, "--protocols", "knn5", "--equal-compute", "--out", out]
+    assert call_tool("compare", configs[1], *options) == 1
+    assert "the cost of 'unmix' could not be measured (code 1)" in capsys.readouterr().err
+    assert ("unmix", "knn5 gain") in read(out / "results.csv")
+    assert "| not run |" in (out / "table.md").read_text()
+
+
 @pytest.mark.slow
 def test_sigterm_reaches_the_run_and_it_is_resumed(tmp_path: Path) -> None:
     config = write_study_config(tmp_path, "plain", mixed=False)

@@ -53,8 +53,9 @@ class Outcome:
 class Runs:
     """Carries out runs below a folder.
 
-    A run lies in ``runs/<row>-<settings>/seed_<n>``, where <settings> are 8 digits of a hash over its whole config: a
-    run with other settings is another folder. ``done.json`` is there once it is trained, figures once it is judged.
+    A run lies in ``runs/<row>-<settings>/seed_<n>``, where <settings> are 8 digits of a hash over its whole config and
+    ``train_options``: a run with other settings is another folder. ``done.json`` is there once it is trained, figures
+    once it is judged.
 
     Attributes:
         root: The repository, for tools/.
@@ -77,7 +78,8 @@ class Runs:
     def folder_of(self, row: Row) -> Path:
         """Of all runs of a row."""
         slug = re.sub(r"[^\w.=-]+", "_", row.name).strip("_")[:80]
-        return self.folder / "runs" / f"{slug}-{row.digest[:8]}"
+        settings = " ".join([row.digest, *self.train_options])
+        return self.folder / "runs" / f"{slug}-{hashlib.sha256(settings.encode()).hexdigest()[:8]}"
 
     def carry_out(self, row: Row, seed: int) -> Outcome:
         """Trains and judges, as far as that is not done yet.

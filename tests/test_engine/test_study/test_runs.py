@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import time
@@ -70,5 +71,7 @@ def test_the_last_line_of_the_log_says_why(tmp_path: Path) -> None:
     assert outcome.failure.startswith(
         "training ended with code 1: train.py: the data are not there (all of it: "
     )
-    assert outcome.folder.parent.name == f"a_row_with_signs-{row.digest[:8]}"
+    assert re.fullmatch("a_row_with_signs-[0-9a-f]{8}", outcome.folder.parent.name)
+    other = Runs(tmp_path, tmp_path / "out", ["knn5"], train_options=["--amp"])
+    assert other.folder_of(row) != runs.folder_of(row), "other settings are another run"
     assert not outcome.top1 and not outcome.reused and outcome.seed == 4
