@@ -39,3 +39,26 @@ def test_a_config_without_a_mixture_is_refused() -> None:
     done = _run("--batch-size", "16", "--cfg-options", *TINY, "data_preprocessor.mixer=None")
     assert done.returncode != 0
     assert "has no mixer, so there is nothing to compare" in done.stderr
+
+
+def test_mmpretrains_method_is_measured_against(tmp_path: Path) -> None:
+    out = tmp_path / "cost.json"
+    run = ("--against-mmpretrain", "--batch-size", "16", "--pairs", "3", "--json", str(out))
+    done = _run(*run, "--cfg-options", *TINY)
+    assert done.returncode == 0, done.stderr
+    figures = json.loads(out.read_text())
+    assert figures["units"] == [4, 4] and figures["limit"] == 1
+    assert 0.3 < figures["ratio"] < 3
+    assert "mmpretrain" in done.stdout
+
+
+@pytest.mark.slow
+def test_every_mixture_of_the_grid_is_measured_against_its_limit(tmp_path: Path) -> None:
+    out = tmp_path / "all.json"
+    run = ("--all", "--batch-size", "16", "--pairs", "2", "--warmup", "1", "--json", str(out))
+    done = _run(*run, "--cfg-options", *TINY, "model.symmetric=False")
+    assert done.returncode == 0, done.stderr
+    rows = {row["config"]: row for row in json.loads(out.read_text())}
+    assert rows["AMix-I"]["units"] == [10, 4] and rows["Un-Mix"]["units"] == [7, 4]
+    assert rows["MixCo"]["units"] == [5.5, 4] and len(rows) > 25
+    assert all(row["ratio"] > 0 for row in rows.values())

@@ -7,15 +7,18 @@ that teaches a Mix Block goes through a frozen encoder, forward and back to its 
 mask is made from cost a forward pass, where no target is made of the view anyway.
 
     python tools/benchmarks/step_cost.py configs/unmix/moco_r18_cifar10.py --batch-size 64
+
+With --all, every mixture of the grid (tools/grid.py) on the config's method in place of its own; with
+--against-mmpretrain, the config without its mixture against mmpretrain's method of the same settings, whose limit is 1.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import json
 import platform
 import statistics
-import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,89 +26,43 @@ from typing import Any
 import torch
 from mmengine.config import Config, DictAction
 from mmengine.logging import MessageHub, MMLogger
-from mmengine.registry import MODELS, DefaultScope
-from mmengine.runner import Runner
-from mmpretrain.structures import DataSample
+from mmengine.registry import DefaultScope
 from mmpretrain.utils import register_all_modules
 from rich.console import Console
 from rich.table import Table
-from torch import nn
 
 import mixssl
+from mixssl.engine.measurement import (
+    TrainStep,
+    as_mmpretrain,
+    image_size,
+    random_views,
+    view_sizes,
+    without_mixture,
+)
 from mixssl.models.methods.terms import View, aims_of, mixture_views, scaled
+from mixssl.registry import MODELS
 from mixssl.structures import BLOCK, AnyTerm, MixedView
 
 FORWARD, BACKWARD = 1, 2
 
 
-class Step:
-    """A model and its optimizer, ready to take timed training steps on random images."""
-
-    def __init__(self, cfg: Config, batch: int, size: int, device: torch.device, amp: bool) -> None:
-        torch.manual_seed(0)
-        model_cfg = cfg.model.copy()
-        if "data_preprocessor" in cfg:
-            model_cfg.setdefault("data_preprocessor", cfg.data_preprocessor)
-        self.model = MODELS.build(model_cfg)
-        self.model.init_weights()
-        self.model.to(device).train()
-        wrapper = cfg.optim_wrapper.copy()
-        if amp:
-            wrapper.update(type="AmpOptimWrapper", dtype="bfloat16")
-        self.optimizer = Runner.build_optim_wrapper(_Bare(self.model), wrapper)
-        generator = torch.Generator().manual_seed(0)
-        count = _clean_views(cfg)
-        self.images = [
-            torch.randint(0, 256, (batch, 3, size, size), generator=generator, dtype=torch.uint8)
-            for _ in range(count)
-        ]
-        samples = [DataSample(metainfo={"sample_idx": place}) for place in range(batch)]
-        self.batch = {"inputs": self.images, "data_samples": samples}
-        memory = getattr(self.model, "clusters", None)
-        if memory is not None:
-            features = torch.randn(memory.features.shape, generator=generator)
-            memory.start(features, torch.arange(len(features)) % memory.num_clusters)
-        self.device = device
-
-    def __call__(self) -> float:
-        """Takes a step and returns its seconds."""
-        self._wait()
-        start = time.perf_counter()
-        self.model.train_step(self.batch, self.optimizer)
-        self._wait()
-        return time.perf_counter() - start
-
-    def units(self) -> float:
-        """Forward and backward passes that a step's terms ask for, in forwards of view 0."""
-        data = self.model.data_preprocessor(self.batch, True)
-        mixtures = self.model.settle(data.get("mixtures", []), self.batch["data_samples"])
-        clean = len(self.images)
-        terms = [*self.model.clean_terms(clean)]
-        if mixtures:
-            terms = scaled(terms, self.model.mix_head.clean_weight)
-            terms += self.model.mixture_terms(mixtures, clean)
-        terms += self.model.cluster_terms()
-        views = [
-            *(View(i, x) for i, x in enumerate(self.images)),
-            *mixture_views(mixtures, self.images),
-        ]
-        pixels = {view.number: view.images[:, 0].numel() for view in views}
-        for number, mixture in enumerate(mixtures, clean):
-            pixels.setdefault(number, pixels[mixture.source])
-        units = needed_units(terms, pixels, self.model.targets_are_online, mixtures)
-        return units / pixels[0]
-
-    def _wait(self) -> None:
-        if self.device.type == "cuda":
-            torch.cuda.synchronize(self.device)
-
-
-class _Bare:
-    """As much of a runner as building an optimizer takes."""
-
-    def __init__(self, model: nn.Module) -> None:
-        self.model = model
-        self.optim_wrapper = None
+def units(step: TrainStep, images: dict[str, Any]) -> float:
+    """Forward and backward passes that a step's terms ask for, in forwards of view 0."""
+    model, inputs = step.model, images["inputs"]
+    mixtures = model.data_preprocessor(images, True).get("mixtures", [])
+    mixtures = model.settle(mixtures, images["data_samples"])
+    clean = len(inputs)
+    terms = [*model.clean_terms(clean)]
+    if mixtures:
+        terms = scaled(terms, model.mix_head.clean_weight)
+        terms += model.mixture_terms(mixtures, clean)
+    terms += model.cluster_terms()
+    views = [*(View(i, x) for i, x in enumerate(inputs)), *mixture_views(mixtures, inputs)]
+    pixels = {view.number: view.images[:, 0].numel() for view in views}
+    for number, mixture in enumerate(mixtures, clean):
+        pixels.setdefault(number, pixels[mixture.source])
+    return needed_units(terms, pixels, model.targets_are_online, mixtures) / pixels[0]
 
 
 def needed_units(
@@ -134,59 +91,20 @@ def needed_units(
     return trained + passed + sum(sizes[view] for view in judged) * (FORWARD + BACKWARD // 2)
 
 
-def without_mixture(cfg: Config) -> Config:
-    """The same config, its mixer and mix head taken out."""
-    plain = Config(cfg.to_dict())
-    for holder in (plain, plain.model):
-        if "data_preprocessor" in holder:
-            holder["data_preprocessor"].pop("mixer", None)
-    plain.model.pop("mix_head", None)
-    return plain
-
-
-def _walk(node: Any) -> Iterator[dict]:
-    """All dicts inside a config."""
-    if isinstance(node, dict):
-        yield node
-        node = list(node.values())
-    if isinstance(node, (list, tuple)):
-        for child in node:
-            yield from _walk(child)
-
-
-def _clean_views(cfg: Config) -> int:
-    """Views that the config's pipeline makes; 2 if it doesn't say."""
-    for step in _walk(cfg.get("train_dataloader", {})):
-        if step.get("type") == "MultiView":
-            views = step["num_views"]
-            return views if isinstance(views, int) else sum(views)
-    return 2
-
-
-def _image_size(cfg: Config) -> int:
-    """Side of the images that the config's pipeline makes; 32 if it doesn't say."""
-    for step in _walk(cfg.get("train_dataloader", {})):
-        if "Crop" in str(step.get("type")) and isinstance(step.get("scale"), int):
-            return int(step["scale"])
-    return 32
-
-
-def measure(mixed: Step, plain: Step, pairs: int, warmup: int) -> tuple[list[float], list[float]]:
+def measure(
+    steps: tuple[TrainStep, TrainStep], images: dict[str, Any], pairs: int, warmup: int
+) -> tuple[list[float], list[float]]:
     """Times both in turns, swapping who goes first, and returns the seconds of each."""
-    for _ in range(warmup):
-        mixed(), plain()
-    ours, base = [], []
+    for step in steps * warmup:
+        step.seconds(images)
+    taken: tuple[list[float], list[float]] = ([], [])
     for pair in range(pairs):
-        if pair % 2:
-            base.append(plain())
-            ours.append(mixed())
-        else:
-            ours.append(mixed())
-            base.append(plain())
-    return ours, base
+        for which in (0, 1) if pair % 2 else (1, 0):
+            taken[which].append(steps[which].seconds(images))
+    return taken
 
 
-def report(name: str, ours: list[float], base: list[float], units: tuple[float, float]) -> dict:
+def report(name: str, ours: list[float], base: list[float], needed: tuple[float, float]) -> dict:
     """Figures of a measurement, as data."""
     ratios = [a / b for a, b in zip(ours, base, strict=True)]
     low, middle, high = statistics.quantiles(ratios, n=4, method="inclusive")
@@ -195,12 +113,64 @@ def report(name: str, ours: list[float], base: list[float], units: tuple[float, 
         "ratio": round(middle, 4),
         "quartiles": [round(low, 4), round(high, 4)],
         "ratio_of_medians": round(statistics.median(ours) / statistics.median(base), 4),
-        "limit": round(units[0] / units[1], 4),
-        "units": [round(unit, 4) for unit in units],
+        "limit": round(needed[0] / needed[1], 4),
+        "units": [round(unit, 4) for unit in needed],
         "step_ms": round(1e3 * statistics.median(ours), 1),
         "step_ms_without": round(1e3 * statistics.median(base), 1),
         "pairs": len(ratios),
     }
+
+
+def compare(name: str, first: Config, second: Config, args: argparse.Namespace) -> dict:
+    """Measures one config against another; units of mmpretrain's methods are those of ours."""
+    device = torch.device(args.device)
+    batch = args.batch_size or first.train_dataloader.batch_size
+    size = args.size or image_size(first)
+    images = random_views(batch, view_sizes(first, size))
+    steps = TrainStep(first, device, args.amp), TrainStep(second, device, args.amp)
+    needed = [units(step, images) for step in steps if hasattr(step.model, "clean_terms")]
+    ours, base = measure(steps, images, args.pairs, args.warmup)
+    return report(name, ours, base, (needed[0], needed[-1])) | {
+        "batch_size": batch,
+        "size": size,
+        "device": torch.cuda.get_device_name(device)
+        if device.type == "cuda"
+        else platform.processor() or "cpu",
+        "threads": torch.get_num_threads(),
+        "torch": torch.__version__,
+        "mixssl": mixssl.__version__,
+    }
+
+
+def recipes(cfg: Config, size: int) -> Iterator[tuple[str, Config]]:
+    """Every mixture of the grid on a config's method, each as its name and a config."""
+    spec = importlib.util.spec_from_file_location("grid", Path(__file__).parents[1] / "grid.py")
+    assert spec is not None and spec.loader is not None
+    grid = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(grid)
+    method = MODELS.get(cfg.model.type)
+    for recipe in grid.RECIPES:
+        if recipe.mixer is None or grid.lacking(method, recipe):
+            continue
+        found = Config(without_mixture(cfg).to_dict())
+        holder = found if "data_preprocessor" in found else found.model
+        holder.data_preprocessor["mixer"] = recipe.mixer
+        found.model.update({"mix_head": recipe.head, **recipe.model})
+        if (
+            "mix_block" in recipe.model
+        ):  # a ResNet's layer3 has half as many channels as its last layer
+            found.model.mix_block["in_channels"] = cfg.model.neck.in_channels // 2
+        if "clusters" in recipe.model:
+            found.model.clusters["feat_dim"] = cfg.model.neck.out_channels
+        if "extra_sizes" in recipe.model:
+            found.model["extra_sizes"] = [int(size * width) for width in recipe.widths[2::2]]
+        if "LocalGlobal" in recipe.head["type"]:
+            found.model["region_neck"] = {
+                "type": "mixssl.RegionPool",
+                "in_channels": cfg.model.neck.in_channels,
+                "out_channels": cfg.model.neck.out_channels,
+            }
+        yield recipe.name, found
 
 
 def _parse() -> argparse.Namespace:
@@ -208,6 +178,13 @@ def _parse() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("config", help="a config with a mixture")
+    against = parser.add_mutually_exclusive_group()
+    against.add_argument("--all", action="store_true", help="every mixture of the grid")
+    against.add_argument(
+        "--against-mmpretrain",
+        action="store_true",
+        help="the config without mixture, and mmpretrain's",
+    )
     parser.add_argument("--batch-size", type=int, help="images per step; the config's unless given")
     parser.add_argument(
         "--size", type=int, help="side of the images in pixels; the config's crop unless given"
@@ -217,7 +194,7 @@ def _parse() -> argparse.Namespace:
     )
     parser.add_argument("--warmup", type=int, default=2, help="steps of each before (default 2)")
     parser.add_argument("--threads", type=int, help="CPU threads; torch's default unless given")
-    parser.add_argument("--amp", action="store_true", help="bfloat16 autocast")
+    parser.add_argument("--amp", action="store_true", help="bfloat16 autocast (needs a GPU)")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--json", type=Path, help="also write the figures here")
     parser.add_argument(
@@ -230,7 +207,7 @@ def _parse() -> argparse.Namespace:
 
 
 def main() -> None:
-    """Measures one config and prints a table."""
+    """Measures one config, or all mixtures on its method, and prints a table."""
     args = _parse()
     register_all_modules(init_default_scope=False)
     DefaultScope.get_instance("mixssl", scope_name="mmpretrain")
@@ -242,39 +219,40 @@ def main() -> None:
     cfg = Config.fromfile(args.config)
     if args.cfg_options:
         cfg.merge_from_dict(args.cfg_options)
-    batch = args.batch_size or cfg.train_dataloader.batch_size
-    size = args.size or _image_size(cfg)
-    device = torch.device(args.device)
 
-    mixed = Step(cfg, batch, size, device, args.amp)
-    if mixed.model.mixer is None:
-        raise SystemExit(
-            f"{args.config} has no mixer, so there is nothing to compare: choose a config with one"
-        )
-    plain = Step(without_mixture(cfg), batch, size, device, args.amp)
-    units = (mixed.units(), plain.units())
-    ours, base = measure(mixed, plain, args.pairs, args.warmup)
-    figures = report(args.config, ours, base, units) | {
-        "batch_size": batch,
-        "size": size,
-        "device": torch.cuda.get_device_name(device)
-        if device.type == "cuda"
-        else platform.processor() or "cpu",
-        "threads": torch.get_num_threads(),
-        "torch": torch.__version__,
-        "mixssl": mixssl.__version__,
-    }
+    figures: dict | list[dict]
+    if args.all:
+        figures = []
+        for name, found in recipes(cfg, args.size or image_size(cfg)):
+            figures.append(compare(name, found, without_mixture(found), args))
+            Console().print(f"{name}: {figures[-1]['ratio']:.3f}, limit {figures[-1]['limit']:.3f}")
+        _show_all(cfg.model.type, figures)
+    elif args.against_mmpretrain:
+        figures = compare(args.config, *as_mmpretrain(cfg), args)
+        _show(figures, "mixssl", "mmpretrain")
+    else:
+        if _mixer(cfg) is None:
+            raise SystemExit(
+                f"{args.config} has no mixer, so there is nothing to compare: choose a config with one"
+            )
+        figures = compare(args.config, cfg, without_mixture(cfg), args)
+        _show(figures, "with mixture", "without")
     if args.json:
         args.json.parent.mkdir(parents=True, exist_ok=True)
         args.json.write_text(json.dumps(figures, indent=2) + "\n")
-    _show(figures)
 
 
-def _show(figures: dict) -> None:
+def _mixer(cfg: Config) -> Any:
+    """The config's mixer, if it has one."""
+    holder = cfg if "data_preprocessor" in cfg else cfg.model
+    return (holder.get("data_preprocessor") or {}).get("mixer")
+
+
+def _show(figures: dict, first: str, second: str) -> None:
     table = Table(
         title=f"{figures['config']}, {figures['batch_size']} images of {figures['size']} pixels"
     )
-    for column in ("", "with mixture", "without", "ratio", "middle half of the ratios"):
+    for column in ("", first, second, "ratio", "middle half of the ratios"):
         table.add_column(column, justify="left" if not column else "right")
     ms, plain_ms = figures["step_ms"], figures["step_ms_without"]
     low, high = figures["quartiles"]
@@ -287,6 +265,22 @@ def _show(figures: dict) -> None:
     )
     ours, base = figures["units"]
     table.add_row("passes needed, units", f"{ours:g}", f"{base:g}", f"{figures['limit']:.3f}", "")
+    Console().print(table)
+
+
+def _show_all(method: str, rows: list[dict]) -> None:
+    table = Table(title=f"{method}: steps with a mixture to steps without")
+    for column in ("mixture", "units", "limit", "ratio", "middle half"):
+        table.add_column(column, justify="left" if column == "mixture" else "right")
+    for row in rows:
+        low, high = row["quartiles"]
+        table.add_row(
+            row["config"],
+            "{:g} / {:g}".format(*row["units"]),
+            f"{row['limit']:.3f}",
+            f"{row['ratio']:.3f}",
+            f"{low:.3f} to {high:.3f}",
+        )
     Console().print(table)
 
 
