@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import torch
 from mmengine.config import Config
-from mmengine.model import revert_sync_batchnorm
+from mmengine.dist import broadcast
+from mmengine.model import BaseModule, is_model_wrapper, revert_sync_batchnorm
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 from torch import nn
 
-from mixssl.engine.step_options import apply_model_options
+from mixssl.engine.step_options import OF_MODEL, apply_model_options
 
 __all__ = ["build_runner"]
 
@@ -17,11 +18,28 @@ __all__ = ["build_runner"]
 class _OptionsRunner(Runner):
     """A runner that carries out the config's options for the model before anything is wrapped around it."""
 
+    _drawn = False
+
     def wrap_model(self, model_wrapper_cfg: dict | None, model: nn.Module) -> nn.Module:
         """Wraps the model after changing its encoders as the config asks."""
+        if any(self.cfg.get(name) for name in OF_MODEL) and isinstance(model, BaseModule):
+            # Weights are drawn in the order in which they lie in memory: draw them before that changes.
+            model.init_weights()
+            self._drawn = True
         for line in apply_model_options(model, self.cfg):
             self.logger.info(line)
         return super().wrap_model(model_wrapper_cfg, model)
+
+    def _init_model_weights(self) -> None:
+        """Draws weights that are not drawn yet, and shares them among processes."""
+        if not self._drawn:
+            super()._init_model_weights()
+            return
+        model = self.model.module if is_model_wrapper(self.model) else self.model
+        for value in model.state_dict().values():
+            shared = value.contiguous()
+            broadcast(shared)
+            value.copy_(shared)
 
 
 class _PlainBNRunner(_OptionsRunner):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from mmengine.optim import build_optim_wrapper
 from mmpretrain.engine import optimizers as upstream
 from support.methods_more import run_length
 from support.tiny import build, moco, views
+from support.tools import call_tool, write_tiny
 from torch import Tensor
 
 from mixssl.engine.optimizers import LARS
@@ -170,3 +172,32 @@ def test_lars_by_hand() -> None:
     rate = 2 * 0.001 * 5 / (10 + 0.1 * 5 + 1e-8)
     expected = torch.tensor([3 - rate * (6 + 0.3), 4 - rate * (8 + 0.4)])
     torch.testing.assert_close(weight.detach(), expected)
+
+
+def _trained(folder: Path, *options: str) -> list[float]:
+    """Losses of an epoch by tools/train.py."""
+    config = write_tiny(folder, epochs=1)
+    settings = ["--cfg-options", *options] if options else []
+    assert call_tool("train", config, "--work-dir", folder, "--no-validate", *settings) == 0
+    saved = torch.load(folder / "epoch_1.pth", weights_only=False)
+    return saved["message_hub"]["log_scalars"]["train/loss"].data[0].tolist()
+
+
+def test_a_run_with_options_is_the_run_without_but_for_rounding(tmp_path: Path) -> None:
+    for name in ("with", "without"):
+        (tmp_path / name).mkdir()
+    options = ("channels_last=True", "fused_optimizer=True", "checkpoint_backbone=True")
+    found, plain = _trained(tmp_path / "with", *options), _trained(tmp_path / "without")
+    assert len(found) == len(plain) == 10
+    assert found == pytest.approx(plain, rel=1e-3) and found[0] == pytest.approx(plain[0], rel=1e-5)
+    (log,) = (tmp_path / "with").rglob("*.log")
+    assert "channels_last: encoders keep channels innermost." in log.read_text()
+
+
+def test_what_cannot_work_ends_a_run_before_it_begins(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    config = write_tiny(tmp_path)
+    options = ["--cfg-options", "compile=True"]
+    assert call_tool("train", config, "--work-dir", tmp_path, *options) == 2
+    assert "train.py: compile compiles the whole model" in capfd.readouterr().err

@@ -19,11 +19,12 @@ def _port():
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="about machines without a GPU")
 def test_two_processes_train_and_stop_together(tmp_path):
-    """SyncBN in the config, SIGTERM to the launcher in the second epoch."""
+    """SyncBN and channels_last in the config, SIGTERM to the launcher in the second epoch."""
     options = [
         "--cfg-options",
         "model.backbone.norm_cfg.type=SyncBN",
         "train_dataloader.batch_size=8",
+        "channels_last=True",
     ]
     process = start_tool(
         "dist_train.sh",
