@@ -57,13 +57,15 @@ class SplitBN(nn.BatchNorm2d):
             and self.running_mean is not None
             and self.running_var is not None
         ):
-            means, variances = self.running_mean.repeat(splits), self.running_var.repeat(splits)
+            means, variances = (
+                _repeated(part, splits) for part in (self.running_mean, self.running_var)
+            )
         out = F.batch_norm(
             x.reshape(size // splits, splits * channels, height, width),
             means,
             variances,
-            self.weight.repeat(splits) if self.affine else None,
-            self.bias.repeat(splits) if self.affine else None,
+            _repeated(self.weight, splits) if self.affine else None,
+            _repeated(self.bias, splits) if self.affine else None,
             True,
             self._average_factor() if means is not None else 0.0,
             self.eps,
@@ -81,3 +83,8 @@ class SplitBN(nn.BatchNorm2d):
         if self.momentum is None:
             return 1.0 / float(self.num_batches_tracked)  # type: ignore[arg-type]
         return self.momentum
+
+
+def _repeated(values: Tensor, times: int) -> Tensor:
+    """As ``values.repeat(times)``, in a copy; torch's own takes several operations, which small ones notice."""
+    return values.expand(times, -1).reshape(-1)
