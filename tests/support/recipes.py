@@ -13,9 +13,11 @@ from torch import Tensor
 WIDTH = 4
 DIM = 8
 BATCH = 16
-CHANNELS = {512: 8 * WIDTH, 2048: 32 * WIDTH, 128: 8 * WIDTH, 256: 4 * WIDTH, 1024: 16 * WIDTH}
-"""Channels of the last map by those of the recipe: ResNet-18 and 34, ResNet-50, the digits' narrow ResNet-18; and of
-the third stage's map, ResNet-18 and 34, ResNet-50."""
+LAST = {512: 8 * WIDTH, 2048: 32 * WIDTH, 128: 8 * WIDTH}
+THIRD = {256: 4 * WIDTH, 1024: 16 * WIDTH, 64: 4 * WIDTH}
+CHANNELS = LAST | THIRD
+"""Channels of the last map, and of the third stage's, by those of the recipe: ResNet-18 and 34, ResNet-50, the digits'
+narrow ResNet-18."""
 PIXELS = {224: 32, 96: 48, 64: 32, 32: 16}
 SMALLER: dict[str, Any] = {
     "hid_channels": 16,

@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from mixssl.datasets import Digits
 
-STEPS = 140
+STEPS = 200
 
 
 @pytest.fixture(autouse=True)
