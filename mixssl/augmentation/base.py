@@ -142,9 +142,8 @@ def on_rows(images: Tensor, rows: Tensor, change: Callable[[Tensor], Tensor]) ->
 def send(values: Tensor, device: torch.device) -> Tensor:
     """Moves a few numbers from the CPU without making the host wait; float64 becomes float32."""
     values = values.float() if values.dtype == torch.float64 else values
-    if device.type == "cuda":
-        return values.pin_memory().to(device, non_blocking=True)
-    return values.to(device)
+    values = values.pin_memory() if device.type == "cuda" else values
+    return values.to(device, non_blocking=True)
 
 
 def gray(images: Tensor, weights: tuple[float, float, float] = (0.2989, 0.587, 0.114)) -> Tensor:

@@ -8,16 +8,20 @@ from typing import Any
 
 import pytest
 import torch
+from mmengine.config import Config
 from support.clusters import samples, start
 from support.grid import BATCH, CONFIGS, SIZE, config, load_tool
 from support.host_reads import host_reads
 from support.methods_more import run_length
 from support.tiny import build, sgd, total, views
+from support.tools import ROOT
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from mixssl.engine.data_options import augment_on_device
 from mixssl.models.methods import MixtureMethod
+from mixssl.registry import MODELS
 
 GRID = load_tool()
 STEPS = 3
@@ -141,3 +145,26 @@ def test_the_queue_is_never_copied_and_its_logits_are_computed_once(recipe: Any)
     forward = {name: count for name, count in logits.found.items() if "backward" not in name}
     assert forward["aten.bmm"] == encoded, forward
     assert not {"aten.clone", "aten.copy_", "aten._to_copy"} & set(forward), forward
+
+
+PIPELINES = [
+    "unmix/moco_r18_cifar10.py",
+    "unmix/byol_r18_cifar10.py",
+    "unmix/simclr_r18_stl10.py",
+    "unmix/swav_r50_in1k.py",
+]
+"""Between them all operations."""
+
+
+@pytest.mark.parametrize("name", PIPELINES)
+def test_views_made_on_the_device_read_nothing(name: str) -> None:
+    cfg = Config.fromfile(ROOT / "configs" / name)
+    augment_on_device(cfg)
+    settings = cfg.data_preprocessor.to_dict() | {"mixer": None, "seed": 0}
+    preprocessor = MODELS.build(settings | {"type": "mixssl.InstanceMixDataPreprocessor"})
+    images = torch.randint(0, 256, (6, 3, 40, 40), dtype=torch.uint8)
+    for step in range(2):
+        with host_reads(images, *preprocessor.buffers()) as found:
+            made = preprocessor({"inputs": images, "data_samples": None}, True)["inputs"]
+        assert all(view.isfinite().all() for view in made)
+        assert not found or not step
