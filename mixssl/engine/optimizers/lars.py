@@ -65,9 +65,7 @@ class LARS(_LARS):
         trust = torch.where((weight != 0) & (grad != 0), trust, 1.0)
         return list((trust * group["lr"]).unbind())
 
-    def _smoothed(
-        self, group: dict[str, Any], params: list[Tensor], change: Tensors
-    ) -> Tensors:
+    def _smoothed(self, group: dict[str, Any], params: list[Tensor], change: Tensors) -> Tensors:
         """Changes with momentum; the first of a parameter is its own."""
         momentum = group["momentum"]
         known = [i for i, p in enumerate(params) if "momentum_buffer" in self.state[p]]
