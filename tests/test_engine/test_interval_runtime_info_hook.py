@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from mmengine.logging import HistoryBuffer
 from support.toy_run import toy_runner
 
 from mixssl.engine.hooks import IntervalRuntimeInfoHook
+from mixssl.engine.hooks.interval_runtime_info_hook import _read
 
 OURS = {"type": "mixssl.IntervalRuntimeInfoHook"}
 THEIRS = {"type": "RuntimeInfoHook"}
@@ -101,6 +103,26 @@ def test_a_checkpoint_in_between_holds_all_losses_before_it(tmp_path: Path) -> N
     toy_runner(tmp_path, [], default_hooks=hooks).train()
     saved = torch.load(tmp_path / "iter_3.pth", weights_only=False)["message_hub"]
     assert len(saved["log_scalars"]["train/loss"].data[0]) == 3
+
+
+def test_what_waits_holds_no_graph() -> None:
+    hook = IntervalRuntimeInfoHook(interval=50)
+    hook._interval = 50
+    loss = torch.ones(1000, requires_grad=True).exp().sum()
+    runner = SimpleNamespace(train_dataloader=range(1000))
+    hook.after_train_iter(runner, 0, outputs={"loss": loss, "top1": 3.5})
+    assert [name for name, _ in hook._waiting] == ["loss", "top1"]
+    assert not hook._waiting[0][1].requires_grad
+
+
+def test_numbers_are_read_without_rounding() -> None:
+    given = [
+        torch.tensor(value, dtype=kind)
+        for value, kind in ((0.1, torch.float64), (1 / 3, torch.float32))
+    ]
+    assert _read(given) == [0.1, given[1].item()]
+    halves = [torch.tensor([0.1], dtype=torch.bfloat16), torch.tensor(0.7)]
+    assert _read(halves) == [half.item() for half in halves]
 
 
 def test_an_interval_below_one_is_refused() -> None:

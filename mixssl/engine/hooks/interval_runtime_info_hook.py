@@ -48,7 +48,9 @@ class IntervalRuntimeInfoHook(RuntimeInfoHook):
         self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: dict | None = None
     ) -> None:
         """Keeps what the model put out, and hands it on if the log is next."""
-        self._waiting += (outputs or {}).items()
+        for name, value in (outputs or {}).items():
+            # Without its graph, which would stay alive until it is read.
+            self._waiting.append((name, value.detach() if isinstance(value, Tensor) else value))
         written = self.every_n_inner_iters(batch_idx, self._interval)
         if written or self.end_of_epoch(runner.train_dataloader, batch_idx):
             self._hand_on(runner)
@@ -67,11 +69,17 @@ class IntervalRuntimeInfoHook(RuntimeInfoHook):
     def _hand_on(self, runner: Runner) -> None:
         """Reads all that waits at once, and tells the log in the order of the iterations."""
         waiting, self._waiting = self._waiting, []
-        tensors = [value.detach() for _, value in waiting if isinstance(value, Tensor)]
-        # Double holds all of single and half precision, so that nothing is rounded.
-        read = iter(
-            torch.stack([t.double().reshape(()) for t in tensors]).tolist() if tensors else []
-        )
+        tensors = [value for _, value in waiting if isinstance(value, Tensor)]
+        read = iter(_read(tensors) if tensors else [])
         for name, value in waiting:
             number = next(read) if isinstance(value, Tensor) else value
             runner.message_hub.update_scalar(f"train/{name}", number)
+
+
+def _read(tensors: list[Tensor]) -> list[float]:
+    """Numbers of tensors of one element each, read at once and not rounded."""
+    wide = any(tensor.dtype == torch.float64 for tensor in tensors)
+    device, kind = tensors[0].device, torch.float64 if wide else torch.float32
+    scalars = [tensor.reshape(()).to(device, kind, non_blocking=True) for tensor in tensors]
+    numbers: list[float] = torch.stack(scalars).tolist()
+    return numbers
