@@ -75,5 +75,5 @@ endif
 $(DETECTION): $(STAMP) requirements/det.txt tools/setup/mmcv_ops.py
 	$(BIN)/pip install -q --no-deps -r requirements/det.txt
 	@$(BIN)/python tools/setup/mmcv_ops.py
-	@$(BIN)/python -W ignore -c 'import mmdet.models; print("mmdet", mmdet.__version__, "is installed")'
+	@$(BIN)/python -W ignore -c 'import mmdet.datasets, mmdet.models; print("mmdet", mmdet.__version__, "is installed")'
 	@touch $@

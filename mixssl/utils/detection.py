@@ -29,6 +29,7 @@ def missing_for_detection() -> str | None:
         ("mmcv._ext", "mmcv's compiled operators (mmcv._ext)"),
         ("mmdet", "mmdet (onedl-mmdetection)"),
         ("mmdet.models", "all that mmdet (onedl-mmdetection) imports"),
+        ("mmdet.datasets", "all that the data sets of mmdet (onedl-mmdetection) import"),
     ):
         try:
             with contextlib.redirect_stdout(io.StringIO()):  # it tells of data sets it can't read
