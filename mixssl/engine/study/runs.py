@@ -197,6 +197,7 @@ def measured_cost(runs: Runs, row: Row, pairs: int) -> dict[str, Any]:
         tool = str(runs.root / "tools/benchmarks/step_cost.py")
         command = [tool, str(config), "--pairs", str(pairs), "--warmup", "1", "--json", str(part)]
         command += ["--device", runs.device] if runs.device else []
+        command += ["--amp"] if "--amp" in runs.train_options else []
         code = call(command, config.parent / LOG)
         if code or not part.is_file():
             raise ConfigError(
