@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 import time
 import weakref
 from collections.abc import Iterable, Iterator, Sequence
@@ -9,24 +10,55 @@ from typing import Any
 
 import torch
 from mmengine.config import Config
-from mmengine.registry import MODELS
+from mmengine.logging import MessageHub, MMLogger
+from mmengine.registry import MODELS, DefaultScope
 from mmengine.runner import Runner
 from mmpretrain.structures import DataSample
+from mmpretrain.utils import register_all_modules
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from mixssl.engine.step_options import apply_model_options, apply_step_options
+from mixssl.version import __version__
 
 __all__ = [
     "TrainStep",
     "as_mmpretrain",
+    "circumstances",
+    "get_ready",
     "image_size",
     "peak_bytes",
     "random_views",
     "view_sizes",
     "without_mixture",
 ]
+
+
+def get_ready(threads: int | None = None) -> None:
+    """Registers what configs name, silences the log, and lets a step be taken without a runner.
+
+    Args:
+        threads: Of the CPU; torch's default unless given.
+    """
+    register_all_modules(init_default_scope=False)
+    DefaultScope.get_instance("mixssl", scope_name="mmpretrain")
+    MMLogger.get_current_instance().setLevel("ERROR")
+    # Cosine schedules of momentum encoders read the run's length from here.
+    MessageHub.get_current_instance().update_info("max_iters", 100_000)
+    if threads:
+        torch.set_num_threads(threads)
+
+
+def circumstances(device: torch.device) -> dict[str, Any]:
+    """What belongs beside a figure: device, threads and versions."""
+    on_gpu = device.type == "cuda"
+    return {
+        "device": torch.cuda.get_device_name(device) if on_gpu else platform.processor() or "cpu",
+        "threads": torch.get_num_threads(),
+        "torch": torch.__version__,
+        "mixssl": __version__,
+    }
 
 
 class TrainStep:

@@ -17,7 +17,6 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import json
-import platform
 import statistics
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -25,22 +24,20 @@ from typing import Any
 
 import torch
 from mmengine.config import Config, DictAction
-from mmengine.logging import MessageHub, MMLogger
-from mmengine.registry import DefaultScope
-from mmpretrain.utils import register_all_modules
 from rich.console import Console
 from rich.table import Table
 
-import mixssl
 from mixssl.engine.measurement import (
     TrainStep,
     as_mmpretrain,
+    circumstances,
+    get_ready,
     image_size,
     random_views,
     view_sizes,
     without_mixture,
 )
-from mixssl.models.methods.terms import View, aims_of, mixture_views, scaled
+from mixssl.models.methods.terms import View, aims_of, mixture_views
 from mixssl.registry import MODELS
 from mixssl.structures import BLOCK, AnyTerm, MixedView
 
@@ -53,11 +50,7 @@ def units(step: TrainStep, images: dict[str, Any]) -> float:
     mixtures = model.data_preprocessor(images, True).get("mixtures", [])
     mixtures = model.settle(mixtures, images["data_samples"])
     clean = len(inputs)
-    terms = [*model.clean_terms(clean)]
-    if mixtures:
-        terms = scaled(terms, model.mix_head.clean_weight)
-        terms += model.mixture_terms(mixtures, clean)
-    terms += model.cluster_terms()
+    terms = model.step_terms(mixtures, clean)
     views = [*(View(i, x) for i, x in enumerate(inputs)), *mixture_views(mixtures, inputs)]
     pixels = {view.number: view.images[:, 0].numel() for view in views}
     for number, mixture in enumerate(mixtures, clean):
@@ -130,16 +123,11 @@ def compare(name: str, first: Config, second: Config, args: argparse.Namespace) 
     steps = TrainStep(first, device, args.amp), TrainStep(second, device, args.amp)
     needed = [units(step, images) for step in steps if hasattr(step.model, "clean_terms")]
     ours, base = measure(steps, images, args.pairs, args.warmup)
-    return report(name, ours, base, (needed[0], needed[-1])) | {
-        "batch_size": batch,
-        "size": size,
-        "device": torch.cuda.get_device_name(device)
-        if device.type == "cuda"
-        else platform.processor() or "cpu",
-        "threads": torch.get_num_threads(),
-        "torch": torch.__version__,
-        "mixssl": mixssl.__version__,
-    }
+    return (
+        report(name, ours, base, (needed[0], needed[-1]))
+        | {"batch_size": batch, "size": size}
+        | circumstances(device)
+    )
 
 
 def recipes(cfg: Config, size: int) -> Iterator[tuple[str, Config]]:
@@ -194,7 +182,7 @@ def _parse() -> argparse.Namespace:
     )
     parser.add_argument("--warmup", type=int, default=2, help="steps of each before (default 2)")
     parser.add_argument("--threads", type=int, help="CPU threads; torch's default unless given")
-    parser.add_argument("--amp", action="store_true", help="bfloat16 autocast (needs a GPU)")
+    parser.add_argument("--amp", action="store_true", help="bfloat16 autocast")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--json", type=Path, help="also write the figures here")
     parser.add_argument(
@@ -209,13 +197,7 @@ def _parse() -> argparse.Namespace:
 def main() -> None:
     """Measures one config, or all mixtures on its method, and prints a table."""
     args = _parse()
-    register_all_modules(init_default_scope=False)
-    DefaultScope.get_instance("mixssl", scope_name="mmpretrain")
-    MMLogger.get_current_instance().setLevel("ERROR")
-    # Cosine schedules of momentum encoders read the run's length from here.
-    MessageHub.get_current_instance().update_info("max_iters", 100_000)
-    if args.threads:
-        torch.set_num_threads(args.threads)
+    get_ready(args.threads)
     cfg = Config.fromfile(args.config)
     if args.cfg_options:
         cfg.merge_from_dict(args.cfg_options)

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import platform
 import statistics
 import time
 from collections.abc import Iterator
@@ -24,18 +23,16 @@ from typing import Any
 
 import torch
 from mmengine.config import Config, DictAction
-from mmengine.logging import MessageHub, MMLogger
-from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
-from mmpretrain.utils import register_all_modules
 from rich.console import Console
 from rich.table import Table
 
-import mixssl
 from mixssl.engine.data_options import apply_data_options
 from mixssl.engine.launch import fill_loaders, set_data_root
 from mixssl.engine.measurement import (
     TrainStep,
+    circumstances,
+    get_ready,
     image_size,
     peak_bytes,
     random_views,
@@ -120,7 +117,7 @@ def _parse() -> argparse.Namespace:
     )
     parser.add_argument("--data-root", metavar="DIR", help="folder of the images")
     parser.add_argument("--no-memory", action="store_true", help="leave memory out")
-    parser.add_argument("--amp", action="store_true", help="bfloat16 autocast (needs a GPU)")
+    parser.add_argument("--amp", action="store_true", help="bfloat16 autocast")
     parser.add_argument("--threads", type=int, help="CPU threads; torch's default unless given")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--json", type=Path, help="also write the figures here")
@@ -154,13 +151,7 @@ def _load(args: argparse.Namespace) -> Config:
 def main() -> None:
     """Measures a config and prints a table."""
     args = _parse()
-    register_all_modules(init_default_scope=False)
-    DefaultScope.get_instance("mixssl", scope_name="mmpretrain")
-    MMLogger.get_current_instance().setLevel("ERROR")
-    # Cosine schedules of momentum encoders read the run's length from here.
-    MessageHub.get_current_instance().update_info("max_iters", 100_000)
-    if args.threads:
-        torch.set_num_threads(args.threads)
+    get_ready(args.threads)
     cfg = _load(args)
     device = torch.device(args.device)
     step, data = TrainStep(cfg, device, args.amp), batches(cfg, args)
@@ -182,14 +173,7 @@ def main() -> None:
         figures["memory"] = {name: round(value, 3) for name, value in found.items()}
     taken = by_phase(step, data, args.steps)
     figures["phases_ms"] = {name: round(1e3 * value, 3) for name, value in taken.items()}
-    figures |= {
-        "device": torch.cuda.get_device_name(device)
-        if device.type == "cuda"
-        else platform.processor() or "cpu",
-        "threads": torch.get_num_threads(),
-        "torch": torch.__version__,
-        "mixssl": mixssl.__version__,
-    }
+    figures |= circumstances(device)
     if args.json:
         args.json.parent.mkdir(parents=True, exist_ok=True)
         args.json.write_text(json.dumps(figures, indent=2, default=str) + "\n")

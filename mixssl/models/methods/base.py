@@ -136,7 +136,7 @@ class MixtureMethod(LearnedMixing, ClusteredLearning, Comparisons, _Algorithm):
         self.check_batch(inputs)
         self.check_guide()
         clean, mixtures = len(inputs), self.settle(mixtures, data_samples)
-        terms = self._terms(mixtures, clean)
+        terms = self.step_terms(mixtures, clean)
         views = [*(View(i, x) for i, x in enumerate(inputs)), *mixture_views(mixtures, inputs)]
 
         aims = by_view(aims_of(terms))
@@ -176,7 +176,7 @@ class MixtureMethod(LearnedMixing, ClusteredLearning, Comparisons, _Algorithm):
             losses |= self.block_losses(judged, inputs, mixtures, targets)
         return losses
 
-    def _terms(self, mixtures: Sequence[MixedView], clean: int) -> list[AnyTerm]:
+    def step_terms(self, mixtures: Sequence[MixedView], clean: int) -> list[AnyTerm]:
         """All comparisons of a step."""
         terms: list[AnyTerm] = [*self.clean_terms(clean)]
         if mixtures and self.mix_head is not None:
