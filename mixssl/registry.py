@@ -8,6 +8,7 @@ from mmengine.registry import HOOKS as ROOT_HOOKS
 from mmengine.registry import LOOPS as ROOT_LOOPS
 from mmengine.registry import METRICS as ROOT_METRICS
 from mmengine.registry import MODELS as ROOT_MODELS
+from mmengine.registry import OPTIM_WRAPPERS as ROOT_OPTIM_WRAPPERS
 from mmengine.registry import OPTIMIZERS as ROOT_OPTIMIZERS
 from mmengine.registry import TASK_UTILS as ROOT_TASK_UTILS
 from mmengine.registry import TRANSFORMS as ROOT_TRANSFORMS
@@ -24,6 +25,7 @@ __all__ = [
     "MIXERS",
     "MODELS",
     "OPTIMIZERS",
+    "OPTIM_WRAPPERS",
     "TRANSFORMS",
     "VISUALIZERS",
     "WEIGHT_INITIALIZERS",
@@ -45,6 +47,9 @@ TRANSFORMS = Registry(
 HOOKS = Registry("hook", parent=ROOT_HOOKS, scope="mixssl", locations=["mixssl.engine"])
 OPTIMIZERS = Registry(
     "optimizer", parent=ROOT_OPTIMIZERS, scope="mixssl", locations=["mixssl.engine"]
+)
+OPTIM_WRAPPERS = Registry(
+    "optimizer wrapper", parent=ROOT_OPTIM_WRAPPERS, scope="mixssl", locations=["mixssl.engine"]
 )
 LOOPS = Registry("loop", parent=ROOT_LOOPS, scope="mixssl", locations=["mixssl.engine"])
 METRICS = Registry("metric", parent=ROOT_METRICS, scope="mixssl", locations=["mixssl.evaluation"])

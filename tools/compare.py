@@ -83,7 +83,11 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument("--data-root", metavar="DIR", help="folder of the images")
     parser.add_argument("--data", metavar="CONFIG", help="judge on the images of this config")
-    parser.add_argument("--amp", action="store_true", help="mixed precision (needs a GPU)")
+    parser.add_argument(
+        "--amp",
+        action="store_true",
+        help="float16 (on a GPU)",
+    )
     parser.add_argument(
         "--deterministic", action="store_true", help="deterministic algorithms only (slower)"
     )

@@ -198,7 +198,7 @@ def prepare_devices(cfg: Config) -> list[str]:
         return []
     if cfg.get("optim_wrapper") and cfg.optim_wrapper.get("type") == "AmpOptimWrapper":
         raise ConfigError(
-            "mixed precision (--amp) needs a GPU, and there is none here: leave --amp, or amp of the config, out"
+            "mixed precision in float16 (--amp) needs a GPU, and there is none here: take --cfg-options amp=bfloat16"
         )
     for name in LOADERS:
         if cfg.get(name) is not None:

@@ -20,6 +20,7 @@ __all__ = ["OF_MODEL", "apply_model_options", "apply_step_options"]
 OF_MODEL = ("channels_last", "checkpoint_backbone", "compile_encoders")
 """Options that are carried out once the model is built."""
 FORMATS = ("bfloat16", "float16")
+BFLOAT16 = "mixssl.BFloat16OptimWrapper"
 FUSED = ("Adam", "AdamW", "SGD")
 """Optimizers of torch with a form that steps all parameters in one operation."""
 
@@ -107,13 +108,17 @@ def _use_amp(cfg: Config, name: str) -> None:
         raise ConfigError(f"amp is {name!r} and must be one of {', '.join(FORMATS)}, or False")
     wrapper = cfg.optim_wrapper
     kind = wrapper.get("type", "OptimWrapper")
-    if kind not in ("OptimWrapper", "AmpOptimWrapper"):
+    if kind not in ("OptimWrapper", "AmpOptimWrapper", BFLOAT16):
         raise ConfigError(
             f"amp works with optim_wrapper.type='OptimWrapper', and the config has {kind!r}: leave amp out"
         )
+    if name == "bfloat16":
+        wrapper["type"] = BFLOAT16
+        wrapper.pop("loss_scale", None)  # of a config or an option that asked for float16
+        wrapper.pop("dtype", None)
+        return
     wrapper.update({"type": "AmpOptimWrapper", "dtype": name})
-    scale: Any = "dynamic" if name == "float16" else {"enabled": False}
-    wrapper.setdefault("loss_scale", scale)
+    wrapper.setdefault("loss_scale", "dynamic")
 
 
 def _fuse(cfg: Config) -> None:

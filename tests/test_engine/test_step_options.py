@@ -46,15 +46,18 @@ def test_without_options_the_optimizer_stays_and_losses_are_not_read_one_by_one(
     assert own.default_hooks.runtime_info.type == "RuntimeInfoHook"
 
 
-@pytest.mark.parametrize(
-    ("name", "scale"), [("bfloat16", {"enabled": False}), ("float16", "dynamic")]
-)
-def test_amp_names_a_format_and_scales_losses_where_it_must(name: str, scale: Any) -> None:
-    cfg = _cfg(amp=name)
+@pytest.mark.parametrize("before", [{}, {"type": "AmpOptimWrapper", "loss_scale": "dynamic"}])
+def test_amp_names_a_format_and_scales_losses_where_it_must(before: dict) -> None:
+    cfg = _cfg(amp="float16")
+    cfg.optim_wrapper.update(before)
     apply_step_options(cfg)
-    wrapper = cfg.optim_wrapper
-    assert (wrapper.type, wrapper.dtype) == ("AmpOptimWrapper", name)
-    assert wrapper.loss_scale == scale
+    scaled = {"type": "AmpOptimWrapper", "dtype": "float16", "loss_scale": "dynamic"}
+    assert cfg.optim_wrapper.to_dict() == {"optimizer": SGD, **scaled}
+    cfg.amp = "bfloat16"
+    for _ in range(2):  # a config that is resumed has had its options carried out
+        apply_step_options(cfg)
+        unscaled = {"optimizer": SGD, "type": "mixssl.BFloat16OptimWrapper"}
+        assert cfg.optim_wrapper.to_dict() == unscaled
 
 
 @pytest.mark.parametrize(

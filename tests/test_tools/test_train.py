@@ -1,5 +1,6 @@
 """tools/train.py from the command line: stop and resume, a loss that blows up, and every line about bad input."""
 
+import json
 import runpy
 import signal
 
@@ -32,6 +33,12 @@ def finished(tiny, tmp_path_factory):
 
 def _state(path):
     return torch.load(path, weights_only=False)["state_dict"]
+
+
+def _losses(work_dir):
+    """As they were logged."""
+    (log,) = work_dir.glob("*/vis_data/scalars.json")
+    return [entry["loss"] for entry in map(json.loads, log.open()) if "loss" in entry]
 
 
 def test_sigterm_then_resume_ends_like_an_uninterrupted_run(tiny, finished, tmp_path):
@@ -107,10 +114,20 @@ def test_bad_input_gets_one_line_and_makes_nothing(tiny, tmp_path, capfd, argume
     assert not work_dir.exists()
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason="mixed precision works here")
-def test_mixed_precision_needs_a_gpu(tiny, tmp_path, capfd):
+@pytest.mark.skipif(torch.cuda.is_available(), reason="it has one")
+def test_half_precision_needs_a_gpu(tiny, tmp_path, capfd):
     assert call_tool("train", tiny, "--work-dir", tmp_path / "run", "--amp") == 2
-    assert "train.py: mixed precision (--amp) needs a GPU" in capfd.readouterr().err
+    assert "train.py: mixed precision in float16 (--amp) needs a GPU" in capfd.readouterr().err
+
+
+def test_bfloat16_needs_none(tiny, finished, tmp_path):
+    options = ["amp=bfloat16", "train_cfg.max_epochs=1"]
+    assert call_tool("train", tiny, "--work-dir", tmp_path, "--cfg-options", *options) == 0
+    exact, rounded = (_losses(folder)[:4] for folder in (finished, tmp_path))
+    assert rounded != exact
+    assert rounded == pytest.approx(exact, rel=0.02)
+    state = _state(tmp_path / "epoch_1.pth")
+    assert {value.dtype for value in state.values()} == {torch.float32, torch.int64}
 
 
 def test_a_config_that_is_not_there(tmp_path, capfd):
