@@ -16,6 +16,7 @@ from mmengine.config import Config, DictAction
 from mixssl.utils.config_checks import LOADERS, dataset_dicts
 from mixssl.utils.detection import require_detection
 from mixssl.utils.errors import ConfigError, NonFiniteLossError
+from mixssl.utils.heap import keep_freed_memory
 
 __all__ = [
     "add_common_arguments",
@@ -184,7 +185,7 @@ def launched_processes(launcher: str) -> int:
 
 
 def prepare_devices(cfg: Config) -> list[str]:
-    """Fits the config to a machine without CUDA: gloo between processes, no pinned memory.
+    """Fits config and process to a machine without CUDA: gloo between processes, no pinned memory, freed memory kept.
 
     mmengine's launchers bind each process to a GPU first, so the process group is made here instead.
 
@@ -196,6 +197,7 @@ def prepare_devices(cfg: Config) -> list[str]:
     """
     if torch.cuda.is_available():
         return []
+    keep_freed_memory()
     if cfg.get("optim_wrapper") and cfg.optim_wrapper.get("type") == "AmpOptimWrapper":
         raise ConfigError(
             "mixed precision in float16 (--amp) needs a GPU, and there is none here: take --cfg-options amp=bfloat16"

@@ -20,6 +20,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from mixssl.engine.step_options import apply_model_options, apply_step_options
+from mixssl.utils.heap import keep_freed_memory
 from mixssl.version import __version__
 
 __all__ = [
@@ -36,11 +37,13 @@ __all__ = [
 
 
 def get_ready(threads: int | None = None) -> None:
-    """Registers what configs name, silences the log, and lets a step be taken without a runner.
+    """Registers what configs name, silences the log, and lets steps be taken as tools/train.py would, but by no runner.
 
     Args:
         threads: Of the CPU; torch's default unless given.
     """
+    if not torch.cuda.is_available():
+        keep_freed_memory()
     register_all_modules(init_default_scope=False)
     DefaultScope.get_instance("mixssl", scope_name="mmpretrain")
     MMLogger.get_current_instance().setLevel("ERROR")
