@@ -23,8 +23,8 @@ def keep_freed_memory() -> bool:
 
     A training step on a CPU frees all its activations, and by default glibc hands large blocks back at once. The next
     step asks for them again, and the kernel zeroes each page at its first touch: up to a tenth of a step, and most
-    where a mixture doubles the activations. In exchange the process stays as large as it has been at its largest. No figure
-    changes.
+    where a mixture doubles the activations. In exchange the process stays as large as it has been at its largest. No
+    figure changes.
 
     Nothing is done where memory is not glibc's (macOS, musl), or where the user has set it by glibc's own environment
     variables.
