@@ -123,3 +123,20 @@ def test_what_has_no_fused_form_stays_as_it_is() -> None:
 def test_methods_have_them() -> None:
     assert type(build(moco()).encoder_k) is FusedEMA
     assert type(build(moco(end_momentum=0.0)).encoder_k) is FusedCosineEMA
+
+
+@pytest.mark.parametrize("kind", ["constant", "cosine"])
+def test_an_average_alike_follows_another_model_by_the_same_law(kind: str) -> None:
+    first = fused(KINDS[kind](nn.Linear(2, 2)))
+    other = nn.Linear(3, 1)
+    second = first.alike(other)
+    again = fused(KINDS[kind](other))
+    assert type(second) is type(first)
+    for averaged in (second, again):
+        averaged.count = 20
+    with torch.no_grad():
+        other.weight.add_(1)
+    for averaged in (second, again):
+        averaged.update_parameters(other)
+    assert torch.equal(second.module.weight, again.module.weight)
+    assert not torch.equal(second.module.weight, other.weight)

@@ -72,6 +72,10 @@ class FusedEMA(ExponentialMovingAverage):
             torch._foreach_copy_(averaged, source)
         self.count = count + 1
 
+    def alike(self, model: nn.Module) -> FusedEMA:
+        """An average of another model, by the same momentum."""
+        return type(self)(model, momentum=self.momentum)
+
     def move(self, averaged: list[Tensor], source: list[Tensor], count: int) -> None:
         """Moves tensors of one kind, in place; ``count`` moves have been made before, one at least."""
         torch._foreach_lerp_(averaged, source, self.momentum)
@@ -91,6 +95,10 @@ class FusedCosineEMA(FusedEMA, CosineEMA):
     ) -> None:
         super().__init__(model, momentum)
         self.end_momentum = end_momentum
+
+    def alike(self, model: nn.Module) -> FusedCosineEMA:
+        """An average of another model, by the same momentum along the same cosine."""
+        return type(self)(model, self.momentum, self.end_momentum)
 
     def move(self, averaged: list[Tensor], source: list[Tensor], count: int) -> None:
         """Moves tensors of one kind by the momentum after ``count`` of ``max_iters`` iterations."""

@@ -18,8 +18,8 @@ from mixssl.models.memory import check_queue, enqueue
 from mixssl.models.methods.averaging import FusedCosineEMA, FusedEMA
 from mixssl.models.methods.base import MixtureMethod, View
 from mixssl.models.methods.cosine import check_cosine_momentum, move_along_cosine
-from mixssl.models.methods.queued import contrast, queue_candidates, shuffled, unshuffled
-from mixssl.models.methods.regions import RegionPooling, embed, shuffle_like
+from mixssl.models.methods.queued import contrast, dealt, queue_candidates, shuffled, unshuffled
+from mixssl.models.methods.regions import RegionPooling, embed
 from mixssl.models.methods.terms import by_rows
 from mixssl.registry import MODELS
 from mixssl.structures import GLOBAL, IMAGE, LOCAL, Key, Term
@@ -182,13 +182,13 @@ class MixMoCo(MixtureMethod, RegionPooling, MoCo):
         keys, (backbone, neck) = {}, self.encoder_k.module
         self._widths = {view.number: view.images.shape[-1] for view in views}
         for view in views:
-            images, restore = shuffled(view.images)
+            images, order = shuffled(view.images)
             boxes = view.boxes
             if boxes is not None and view.regions != (IMAGE,):
-                boxes = shuffle_like(boxes, restore)
+                boxes = dealt(boxes, order)
             moved = view._replace(images=images, boxes=boxes)
             for key, value in embed(moved, backbone, neck, self.target_region_neck).items():
-                keys[key] = unshuffled(F.normalize(value, dim=1), restore)
+                keys[key] = unshuffled(F.normalize(value, dim=1), order)
         return keys
 
     def pair_losses(self, online: Tensor, targets: list[Tensor], terms: list[Term]) -> list[Tensor]:

@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from mmengine.dist import get_world_size
+from mmengine.dist import all_gather, broadcast, get_rank, get_world_size
 from mmpretrain.models import ContrastiveHead
-from mmpretrain.models.utils import batch_shuffle_ddp, batch_unshuffle_ddp
 from torch import Tensor
 
-__all__ = ["contrast", "queue_candidates", "shuffled", "unshuffled"]
+__all__ = ["contrast", "dealt", "queue_candidates", "shuffled", "unshuffled"]
 
 
 def contrast(head: Any, positive: Tensor, negatives: Tensor) -> Tensor:
@@ -35,23 +34,38 @@ def contrast(head: Any, positive: Tensor, negatives: Tensor) -> Tensor:
 
 @torch.no_grad()
 def shuffled(images: Tensor) -> tuple[Tensor, Tensor]:
-    """Images in a shuffled order, across devices where there are several: mmpretrain's ``batch_shuffle_ddp``.
+    """Images in a shuffled order, across devices where there are several.
+
+    The order is the one that mmpretrain's ``batch_shuffle_ddp`` draws, by torch's generator of process 0. That function
+    sends it around by way of the host, and waits for it; here it goes from device to device.
 
     Returns:
-        The images that this device got, and what :func:`unshuffled` needs to restore the order of embeddings. On one
-        device the same draw of torch's generator as mmpretrain's, without waiting for the device.
+        The images that this device got, and the order, for :func:`dealt` and :func:`unshuffled`: the row of the whole
+        batch at each place, (W * N,), int64.
     """
-    if get_world_size() > 1:
-        return batch_shuffle_ddp(images)
-    order = torch.randperm(len(images))
-    restore = order.argsort().to(images.device, non_blocking=True)
-    return images[order.to(images.device, non_blocking=True)], restore
+    drawn = torch.randperm(len(images) * get_world_size())
+    order = drawn.to(images.device, non_blocking=True)
+    broadcast(order, src=0)
+    return dealt(images, order), order
 
 
 @torch.no_grad()
-def unshuffled(values: Tensor, restore: Tensor) -> Tensor:
+def dealt(values: Tensor, order: Tensor) -> Tensor:
+    """Rows of the whole batch in another order, those of them that fall to this device.
+
+    Args:
+        values: This device's rows, (N, ...), N the same on all W devices.
+        order: (W * N,), int64, the same on all devices.
+    """
+    devices = get_world_size()
+    whole = torch.cat(all_gather(values.contiguous()), dim=0) if devices > 1 else values
+    return whole[order.view(devices, -1)[get_rank()]]
+
+
+@torch.no_grad()
+def unshuffled(values: Tensor, order: Tensor) -> Tensor:
     """Rows in the order that the images had before :func:`shuffled`."""
-    return batch_unshuffle_ddp(values, restore) if get_world_size() > 1 else values[restore]
+    return dealt(values, order.argsort())
 
 
 def queue_candidates(

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import torch
-from mmengine.dist import all_gather, get_rank, get_world_size
 from torch import Tensor, nn
 
 from mixssl.models.methods.averaging import FusedEMA
@@ -18,7 +16,7 @@ if TYPE_CHECKING:
 else:
     _Algorithm = object
 
-__all__ = ["RegionPooling", "embed", "shuffle_like"]
+__all__ = ["RegionPooling", "embed"]
 
 
 class RegionPooling(_Algorithm):
@@ -72,7 +70,7 @@ class RegionPooling(_Algorithm):
             return False
         self.region_neck = MODELS.build(self._region_cfg)
         if momentum is not None and self._region_momentum:
-            self.region_neck_k = type(momentum)(self.region_neck, momentum=momentum.momentum)
+            self.region_neck_k = momentum.alike(self.region_neck)
         return True
 
     def update_region_momentum(self, momentum: FusedEMA) -> None:
@@ -121,17 +119,3 @@ def embed(
         pooled = region_neck(maps, view.boxes, size, regions)
         found |= {Key(view.number, region): pooled[region] for region in regions}
     return found
-
-
-def shuffle_like(values: Tensor, restore: Tensor) -> Tensor:
-    """Lets rows travel with the images that mmpretrain's ``batch_shuffle_ddp`` has shuffled across devices.
-
-    Args:
-        values: This device's rows, (N, ...).
-        restore: The second thing that function returned.
-
-    Returns:
-        The rows of the images that this device got, (N, ...).
-    """
-    order = restore.argsort().view(get_world_size(), -1)[get_rank()]
-    return torch.cat(all_gather(values.contiguous()), dim=0)[order.to(values.device)]
