@@ -2,23 +2,8 @@
 _base_ = ['./cifar10.py']
 
 view_pipeline = [
-    dict(
-        type='RandomApply',
-        prob=0.8,
-        transforms=[
-            dict(
-                type='ColorJitter',
-                brightness=0.4,
-                contrast=0.4,
-                saturation=0.4,
-                hue=0.1,
-                backend='cv2')
-        ]),
-    dict(
-        type='RandomGrayscale',
-        prob=0.1,
-        keep_channels=True,
-        channel_weights=(0.114, 0.587, 0.2989)),
+    _base_.view_pipeline[2],  # the jitter
+    dict(_base_.view_pipeline[3], prob=0.1),  # gray
     dict(
         type='RandomResizedCrop',
         scale=32,
