@@ -6,8 +6,11 @@ import torch
 from mmengine.dist import all_gather
 from mmengine.model import MMDistributedDataParallel
 from mmengine.optim import OptimWrapper
+from mmpretrain.models.utils import batch_shuffle_ddp, batch_unshuffle_ddp
 from support.ddp import run_ranks
 from support.tiny import build, moco, sgd, views
+
+from mixssl.models.methods.queued import dealt, shuffled, unshuffled
 
 
 def _train(rank: int) -> dict:
@@ -53,3 +56,25 @@ def test_two_ranks_draw_the_same_and_end_the_same() -> None:
     assert one["pointer"].item() == 6 * 16 % 64
     for a, b in zip(one["parameters"], two["parameters"], strict=True):
         assert torch.equal(a, b)
+
+
+def _shuffle(rank: int) -> dict:
+    images = views(8, seed=rank)[0]
+    torch.manual_seed(7 * rank)  # rank 0's order is everybody's
+    ours, order = shuffled(images)
+    torch.manual_seed(7 * rank)
+    theirs, restore = batch_shuffle_ddp(images)
+    return {
+        "same images": torch.equal(ours, theirs),
+        "moved": not torch.equal(ours, images),
+        "restored": torch.equal(unshuffled(ours, order), images),
+        "as theirs": torch.equal(
+            unshuffled(ours.square(), order), batch_unshuffle_ddp(theirs.square(), restore)
+        ),
+        "rows travel along": torch.equal(dealt(images.mean(dim=1), order), ours.mean(dim=1)),
+    }
+
+
+def test_two_ranks_shuffle_as_mmpretrain_does() -> None:
+    for rank in run_ranks(_shuffle):
+        assert all(rank.values()), rank
