@@ -1,5 +1,5 @@
-# Backbone and projector that W-MSE's authors give all their methods for 32-pixel images, and that Un-Mix keeps: a hidden
-# layer of 1024, an embedding of 64 without batch normalisation.
+# Backbone and projector that W-MSE's authors give all their methods for 32-pixel images, and that Un-Mix keeps: a
+# hidden layer of 1024, an embedding of 64 without batch normalisation.
 model = dict(
     backbone=dict(
         type='ResNet_CIFAR',  # 3x3 stem without max-pooling
