@@ -93,6 +93,7 @@ RECIPES = (
     Recipe("MixCo", "mixco", _mixer("MixCo"), _head("MixCoHead")),
     Recipe("MixCo, both views", "mixco", _mixer("MixCo", views=(0, 1)), _head("MixCoHead")),
     Recipe("MixCo's loss on Un-Mix's mixtures", "mixco", UNMIX, _head("MixCoHead")),
+    Recipe("Un-Mix's loss on MixCo's mixtures", "mixco", _mixer("MixCo"), CROSS),
     Recipe(
         "local/global CutMix 1",
         "local_global",

@@ -8,7 +8,7 @@ import pytest
 import torch
 from support.tiny import build, moco, views
 
-from mixssl.mixing import Mixer, UnMix, global_mixture
+from mixssl.mixing import MixCo, Mixer, UnMix, global_mixture, halves_mixture
 from mixssl.models.heads import UnMixHead
 from mixssl.structures import Key, Pair
 
@@ -65,7 +65,7 @@ def test_a_mixer_the_head_cant_read_is_refused() -> None:
     assert issubclass(_Quarters, Mixer)
     with pytest.raises(
         ValueError,
-        match="UnMixHead reads mixtures laid out as rows, and _Quarters makes them as quar",
+        match="UnMixHead reads mixtures laid out as rows or half, and _Quarters makes them",
     ):
         build(
             moco(
@@ -76,3 +76,19 @@ def test_a_mixer_the_head_cant_read_is_refused() -> None:
             )
             | {"mix_head": {"type": "mixssl.UnMixHead"}}
         )
+
+
+def test_mixtures_of_halves_are_compared_with_both_their_images() -> None:
+    lam = torch.rand(4)
+    own, other = UnMixHead(loss_weight=2.0).terms([halves_mixture(views()[0], 0, lam)], clean=2)
+    assert (own.online, own.target) == (other.online, other.target) == (Key(2), Key(1))
+    assert own.rows.tolist() == [0, 1, 2, 3]
+    assert other.rows.tolist() == [4, 5, 6, 7]
+    assert torch.allclose(own.weight, 2 * lam)
+    assert torch.allclose(other.weight, 2 * (1 - lam))
+
+
+@pytest.mark.parametrize("pairing", ["mutual", "mixed"])
+def test_halves_cannot_take_the_place_of_a_batch(pairing: str) -> None:
+    with pytest.raises(ValueError, match=f"{pairing}.*MixCo mixes one half.*set pairing='cross'"):
+        UnMixHead(pairing=pairing).check_mixer(MixCo(views=(0, 1)))

@@ -19,22 +19,25 @@ class UnMixHead(MixHead):
 
     The reverse order is had by comparing the mixture with its partners' targets: under batch normalisation the encoder
     commutes with reordering the batch, so the authors' second forward pass of the reversed mixture gives the same
-    numbers. This also allows a λ per row and any partner.
+    numbers. This also allows a λ per row, any partner, and MixCo's mixtures of half the batch, which a method without
+    negatives can learn from in this way.
 
     Args:
         pairing: What a mixture of view s is compared with: ``"cross"``, every clean view but s (the paper); ``"all"``,
             view s too (the authors' CIFAR code); ``"mutual"``, as "cross", and where the method predicts clean views
             from each other the clean view also predicts the mixture (the paper's Algorithm 1, which calls the method on
-            the pair; ``index`` and ``partner`` must be permutations of the batch); ``"mixed"``, the next mixture, at
-            full weight and as the method compares two clean views (the paper's mixing of both branches; the mixer must
-            mix two views with the same λ, box and partner).
+            the pair; ``index`` and ``partner`` must be permutations of the batch, as MixCo's are not); ``"mixed"``, the
+            next mixture, at full weight and as the method compares two clean views (the paper's mixing of both
+            branches; the mixer must mix two views with the same λ, box and partner).
         loss_weight: Factor on the mixture's terms, >= 0.
         warmup_epochs: Epochs over which the factor rises from 0, >= 0.
 
     Raises:
-        ValueError: If ``pairing`` is none of the four; if it is "mixed" and the mixer mixes one view.
+        ValueError: If ``pairing`` is none of the four; if it is "mixed" and the mixer mixes one view, or "mixed" or
+            "mutual" and the mixer mixes halves.
     """
 
+    layouts: ClassVar[tuple[str, ...]] = ("rows", "half")
     pairings: ClassVar[tuple[str, ...]] = ("cross", "all", "mutual", "mixed")
 
     def __init__(
@@ -50,6 +53,11 @@ class UnMixHead(MixHead):
     def check_mixer(self, mixer: Mixer) -> None:
         """Raises a ValueError unless this head can read the mixer's mixtures, and they are as many as it pairs."""
         super().check_mixer(mixer)
+        if mixer.layout == "half" and self.pairing in ("mutual", "mixed"):
+            raise ValueError(
+                f"pairing of UnMixHead is {self.pairing!r}, which compares whole batches, and "
+                f"{type(mixer).__name__} mixes one half with the other: set pairing='cross' or 'all'"
+            )
         if self.pairing == "mixed":
             self._require_two(len(getattr(mixer, "views", (0, 1))))
 
