@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader
 from mixssl.engine.data_workers import leave_signals_to_main
 
 def start(worker):
-    print("started", worker, flush=True)
+    os.write(1, f"started {worker}\\n".encode())  # whole: two workers' print would interleave
 
 if __name__ == "__main__":
     loader = DataLoader(
