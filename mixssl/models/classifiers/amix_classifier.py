@@ -7,7 +7,6 @@ from copy import deepcopy
 from typing import Any
 
 import torch
-from mmpretrain.models import ImageClassifier
 from mmpretrain.registry import MODELS as UPSTREAM_MODELS
 from torch import Tensor, nn
 
@@ -19,6 +18,7 @@ from mixssl.models.classifiers.label_losses import (
     check_head,
     mixed_label_loss,
 )
+from mixssl.models.classifiers.mix_classifier import MixClassifier
 from mixssl.models.encoder_options import eager
 from mixssl.models.guided import captured, frozen, render_learned, run_until
 from mixssl.models.methods.averaging import FusedCosineEMA
@@ -35,7 +35,7 @@ HEADS = {"clean": "head", "mixed": "mixed_head"}
 
 
 @MODELS.register_module()
-class AMixClassifier(ImageClassifier):
+class AMixClassifier(MixClassifier):
     """mmpretrain's image classifier with AMix or AutoMix (AMix, §2.2, §3.3, §4.1).
 
     A Mix Block reads the maps that a momentum encoder makes of the clean images and makes masks of them. The encoder
@@ -46,8 +46,9 @@ class AMixClassifier(ImageClassifier):
     The momentum encoder (backbone, neck and ``mixed_head``) moves once per optimizer step, its momentum going to 1
     along half a cosine over the run. It normalises by the batch in training; its running statistics are the encoder's.
 
-    Without a block it is its parent. With one, its state has the parent's keys and others beside them, so that an
-    ImageClassifier of the same backbone, neck and head loads its checkpoints. Batches may have scores for labels, of
+    Without a block it is its parent, which learns from the mixtures of a ``mixer`` or, without one too, from clean
+    images. Its state has the parent's keys and others beside them, so that an ImageClassifier of the same backbone,
+    neck and head loads its checkpoints. Batches may have scores for labels, of
     mmpretrain's batch augmentations too.
 
     Differences from the authors' code: no λ is too small for a learned mask; momentum goes by the cosine from the first
@@ -66,12 +67,13 @@ class AMixClassifier(ImageClassifier):
         per_sample: Whether each image has a λ of its own; otherwise one λ per batch, as in the authors' code.
         base_momentum: Weight of the new value at the start, in [0, 1]: 0.001 for a momentum of 0.999.
         predict_with: Which head predicts, "clean" or "mixed"; the paper does not say.
+        mixer: Config of a mixer to learn from in the block's place; None for none.
         seed: Of λ and partners, in [0, 2^63); None takes the run's seed. Seed and step are saved with the model.
         **kwargs: Of mmpretrain's ImageClassifier: train_cfg, data_preprocessor, init_cfg, pretrained.
 
     Raises:
-        ValueError: If an argument lies outside its range, a head does not fit, or the backbone has no such layer; in
-            training, if the length of the run is unknown.
+        ValueError: If an argument lies outside its range, a head does not fit, the backbone has no such layer, or there
+            are a block and a mixer; in training, if the length of the run is unknown.
     """
 
     def __init__(
@@ -87,12 +89,17 @@ class AMixClassifier(ImageClassifier):
         per_sample: bool = False,
         base_momentum: float = 0.001,
         predict_with: str = "clean",
+        mixer: dict | None = None,
         seed: int | None = None,
         **kwargs: Any,
     ) -> None:
         _check_arguments(block_losses, temperature, base_momentum, predict_with)
         mixed_head = deepcopy(head if mixed_head is None else mixed_head)
-        super().__init__(backbone, neck, head, **kwargs)
+        if mix_block is not None and mixer is not None:
+            raise ValueError(
+                "mix_block and mixer of AMixClassifier are both set, and the block makes the mixtures: set one to None"
+            )
+        super().__init__(backbone, neck, head, mixer=mixer, seed=seed, **kwargs)
         self.mix_block: Any = None
         self._predicting = "head"
         if mix_block is None:
