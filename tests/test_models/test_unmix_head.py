@@ -92,3 +92,24 @@ def test_mixtures_of_halves_are_compared_with_both_their_images() -> None:
 def test_halves_cannot_take_the_place_of_a_batch(pairing: str) -> None:
     with pytest.raises(ValueError, match=f"{pairing}.*MixCo mixes one half.*set pairing='cross'"):
         UnMixHead(pairing=pairing).check_mixer(MixCo(views=(0, 1)))
+
+
+def test_the_clean_loss_can_be_left_out() -> None:
+    """The mixture's loss is then all, the clean view is not encoded, and the bank is filled as with it."""
+    losses, passes, queues = [], [], []
+    for keep in (True, False):
+        head = {"type": "mixssl.UnMixHead", "keep_clean": keep}
+        model = build(moco(mixer={"type": "mixssl.CutMix"}, mix_head=head))
+        count: list[int] = []
+        model.backbone.register_forward_hook(lambda *_, count=count: count.append(1))
+        data = model.data_preprocessor({"inputs": views(), "data_samples": None}, True)
+        losses.append(model(**data, mode="loss"))
+        model.after_optimizer_step()
+        passes.append(len(count))
+        queues.append(model.queue)
+    both, alone = losses
+    assert both.keys() == {"loss_clean", "loss_mix"} and alone.keys() == {"loss_mix"}
+    assert torch.equal(both["loss_mix"], alone["loss_mix"])
+    assert passes == [2, 1] and torch.equal(*queues)
+    with pytest.raises(ValueError, match="would begin without any loss: set it to 0"):
+        UnMixHead(keep_clean=False, warmup_epochs=1.0)

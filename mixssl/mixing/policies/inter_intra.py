@@ -20,27 +20,42 @@ from mixssl.structures import MixedView
 __all__ = ["InterIntra", "cluster_partners"]
 
 
+POLICIES = ("mixup", "cutmix")
+
+
+class _Pair(NamedTuple):
+    """How two images are mixed, on the CPU; a number per batch or per image.
+
+    Attributes:
+        lam: Weight of the own image, (1,) or (N,): of a blend, or what the box leaves.
+        boxes: Of a cut, (1, 4) or (N, 4); None for a blend.
+    """
+
+    lam: Tensor
+    boxes: Tensor | None
+
+
 class _Draw(NamedTuple):
-    """All that is random, on the CPU; a number per batch or per image where not said otherwise.
+    """All that is random, on the CPU.
 
     Attributes:
         order: Of the images among those that look for a partner together, (N,), in [0, 1).
         inside: Whether an image looks for a partner in its own cluster, (N,), bool.
-        lam: Of blends, (1,) or (N,).
-        boxes: Of cuts, (1, 4) or (N, 4).
-        left: What the boxes leave of the own image, (1,) or (N,).
+        intra: Of images of one cluster.
+        inter: Of images of different clusters.
     """
 
     order: Tensor
     inside: Tensor
-    lam: Tensor
-    boxes: Tensor
-    left: Tensor
+    intra: _Pair
+    inter: _Pair
 
 
 @MIXERS.register_module()
 class InterIntra(Mixer):
     """MixUp within clusters, CutMix between them (AMix, Liu et al. 2022, §3.1 and Table 4, "MoCo.V2 (C)").
+
+    Either policy can have either place, as in the paper's Figure 2 (c).
 
     The paper finds MixUp with a large alpha best where both images are of one cluster, and CutMix with a small alpha
     where they are not; the clusters are pseudo-labels, so the model must have ``clusters``. Its figure's values of
@@ -50,12 +65,14 @@ class InterIntra(Mixer):
     Whether a pair is blended or cut is decided by its clusters, however it came about.
 
     Args:
-        intra_alpha: Of λ ~ Beta(alpha, alpha) of blends within a cluster, > 0.
-        inter_alpha: Of that of cuts between clusters, > 0.
+        intra_alpha: Of λ ~ Beta(alpha, alpha) within a cluster, > 0.
+        inter_alpha: Of that between clusters, > 0.
         p_intra: Probability that an image looks for its partner in its own cluster, in [0, 1].
-        per_sample: Whether each image has a λ and a box of its own; otherwise the batch has one λ for blends, and one
-            box.
+        per_sample: Whether each image has draws of its own; otherwise the batch has one λ or box within clusters, and
+            one between them.
         views: Clean views to mix, all of one size, with the same partners and the same draws.
+        intra: Policy within a cluster, "mixup" or "cutmix".
+        inter: Policy between clusters, likewise.
 
     Raises:
         ValueError: If an argument lies outside its range.
@@ -71,9 +88,18 @@ class InterIntra(Mixer):
         p_intra: float = 0.5,
         per_sample: bool = False,
         views: Sequence[int] = (0,),
+        intra: str = "mixup",
+        inter: str = "cutmix",
     ) -> None:
         if not 0 <= p_intra <= 1:
             raise ValueError(f"p_intra of InterIntra is {p_intra} and must lie in [0, 1]")
+        for name, policy in (("intra", intra), ("inter", inter)):
+            if policy not in POLICIES:
+                raise ValueError(
+                    f"{name} of InterIntra is {policy!r} and must be one of {', '.join(POLICIES)}"
+                )
+        self.intra = intra
+        self.inter = inter
         self.intra_alpha = self.checked_alpha(intra_alpha)
         self.inter_alpha = self.checked_alpha(inter_alpha)
         self.p_intra = p_intra
@@ -97,9 +123,13 @@ class InterIntra(Mixer):
         """Draws all that is random, on the CPU, for ``size`` images of ``height`` x ``width`` pixels."""
         count = size if self.per_sample else 1
         order, coins = uniform(size, generator), uniform(size, generator)
-        lam = beta(self.intra_alpha, count, generator)
-        boxes, left = cut_boxes(beta(self.inter_alpha, count, generator), height, width, generator)
-        return _Draw(order, coins < self.p_intra, lam, boxes, left)
+        pairs = []
+        for policy, alpha in ((self.intra, self.intra_alpha), (self.inter, self.inter_alpha)):
+            lam, boxes = beta(alpha, count, generator), None
+            if policy == "cutmix":
+                boxes, lam = cut_boxes(lam, height, width, generator)
+            pairs.append(_Pair(lam, boxes))
+        return _Draw(order, coins < self.p_intra, *pairs)
 
     @staticmethod
     def render(
@@ -114,17 +144,24 @@ class InterIntra(Mixer):
             labels: Clusters of the images, (N,), int64.
             salience: Not read.
         """
-        order, inside, lam, boxes, left = (
-            part.to(images.device, non_blocking=True) for part in draw
-        )
+        order, inside = (part.to(images.device, non_blocking=True) for part in draw[:2])
         partner = cluster_partners(labels, order, inside)
-        other = images[partner]
-        same = labels == labels[partner]
+        other, same = images[partner], labels == labels[partner]
+        # Both policies mix all rows, so that no step waits to learn which rows are whose.
+        intra, inter = (_mixed(images, other, pair) for pair in (draw.intra, draw.inter))
         rows = same.view(-1, 1, 1, 1)
-        lam, left = lam.float().expand(len(images)), left.float()
-        mixed = torch.where(rows, blend(images, other, lam), paste(images, other, boxes))
-        mask = torch.where(rows, lam.view(-1, 1, 1, 1), box_mask(boxes, *images.shape[-2:]))
-        return rows_mixture(mixed, source, partner, torch.where(same, lam, left), mask)
+        mixed, mask = (torch.where(rows, a, b) for a, b in zip(intra[:2], inter[:2], strict=True))
+        return rows_mixture(mixed, source, partner, torch.where(same, intra[2], inter[2]), mask)
+
+
+def _mixed(images: Tensor, other: Tensor, pair: _Pair) -> tuple[Tensor, Tensor, Tensor]:
+    """Mixes every image with its partner: pixels (N, C, H, W), mask (N or 1, 1, H, W), λ (N,)."""
+    lam = pair.lam.float().to(images.device, non_blocking=True).expand(len(images))
+    if pair.boxes is None:
+        height, width = images.shape[-2:]
+        return blend(images, other, lam), lam.view(-1, 1, 1, 1).expand(-1, 1, height, width), lam
+    boxes = pair.boxes.to(images.device, non_blocking=True)
+    return paste(images, other, boxes), box_mask(boxes, *images.shape[-2:]), lam
 
 
 def cluster_partners(labels: Tensor, order: Tensor, inside: Tensor) -> Tensor:

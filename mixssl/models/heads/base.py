@@ -42,6 +42,7 @@ class MixHead(BaseModule, ABC):
         loss_weight: Factor on all of the head's terms, >= 0.
         warmup_epochs: Epochs, or a fraction of one, >= 0, over which the factor rises linearly from 0. A training loop
             without mmengine's runner has no epochs to go by, and gets the full factor from the start.
+        keep_clean: Whether the method's clean loss stays, at full weight; without it there is no warm-up.
 
     Raises:
         ValueError: If an argument lies outside its range.
@@ -49,9 +50,10 @@ class MixHead(BaseModule, ABC):
 
     layouts: ClassVar[tuple[str, ...]] = ("rows",)
     needs: ClassVar[frozenset[str]] = frozenset()
-    clean_weight: float = 1.0
 
-    def __init__(self, loss_weight: float = 1.0, warmup_epochs: float = 0.0) -> None:
+    def __init__(
+        self, loss_weight: float = 1.0, warmup_epochs: float = 0.0, keep_clean: bool = True
+    ) -> None:
         super().__init__()
         if not loss_weight >= 0:
             raise ValueError(
@@ -61,8 +63,14 @@ class MixHead(BaseModule, ABC):
             raise ValueError(
                 f"warmup_epochs of {type(self).__name__} is {warmup_epochs} and must be >= 0; 0 is no warm-up"
             )
+        if warmup_epochs and not keep_clean:
+            raise ValueError(
+                f"warmup_epochs of {type(self).__name__} is {warmup_epochs} and would begin without any loss: "
+                "set it to 0, or keep_clean=True"
+            )
         self.loss_weight = loss_weight
         self.warmup_epochs = warmup_epochs
+        self.clean_weight = float(keep_clean)
 
     @property
     def weight(self) -> float:

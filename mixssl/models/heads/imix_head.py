@@ -13,29 +13,8 @@ from mixssl.structures import Key, MixedView, SoftTerm, Term
 __all__ = ["IMixHead", "IMixPredictHead"]
 
 
-class _Instead(MixHead):
-    """A head whose loss takes the place of the clean one.
-
-    Args:
-        keep_clean: Whether the method's clean loss stays, at full weight.
-        loss_weight: Factor on the mixture's terms, >= 0.
-        warmup_epochs: Epochs over which the factor rises from 0, >= 0; only where the clean loss stays.
-    """
-
-    def __init__(
-        self, keep_clean: bool = False, loss_weight: float = 1.0, warmup_epochs: float = 0.0
-    ) -> None:
-        super().__init__(loss_weight, warmup_epochs)
-        if warmup_epochs and not keep_clean:
-            raise ValueError(
-                f"warmup_epochs of {type(self).__name__} is {warmup_epochs} and would begin without any loss: "
-                "set it to 0, or keep_clean=True"
-            )
-        self.clean_weight = 1.0 if keep_clean else 0.0
-
-
 @MODELS.register_module()
-class IMixHead(_Instead):
+class IMixHead(MixHead):
     """N-pair form of i-Mix (Lee et al. 2021, §3): cross-entropy with mixed virtual labels.
 
     Every image of the batch is a class, its embedding in the other view the class's weight; on MoCo the bank adds more
@@ -62,7 +41,7 @@ class IMixHead(_Instead):
         loss_weight: float = 1.0,
         warmup_epochs: float = 0.0,
     ) -> None:
-        super().__init__(keep_clean, loss_weight, warmup_epochs)
+        super().__init__(loss_weight, warmup_epochs, keep_clean)
         self.temperature = checked_temperature(self, temperature)
 
     def terms(self, mixtures: Sequence[MixedView], clean: int) -> list[SoftTerm]:
@@ -71,7 +50,7 @@ class IMixHead(_Instead):
 
 
 @MODELS.register_module()
-class IMixPredictHead(_Instead):
+class IMixPredictHead(MixHead):
     """BYOL form of i-Mix (Lee et al. 2021, §3): a mixture predicts both targets, by λ and 1-λ.
 
     For methods without negatives. The loss is λ times the distance to the own target plus 1-λ times that to the
@@ -86,6 +65,11 @@ class IMixPredictHead(_Instead):
     Raises:
         ValueError: If an argument lies outside its range.
     """
+
+    def __init__(
+        self, keep_clean: bool = False, loss_weight: float = 1.0, warmup_epochs: float = 0.0
+    ) -> None:
+        super().__init__(loss_weight, warmup_epochs, keep_clean)
 
     def terms(self, mixtures: Sequence[MixedView], clean: int) -> list[Term]:
         """See :meth:`MixHead.terms`."""

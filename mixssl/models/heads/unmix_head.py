@@ -31,6 +31,7 @@ class UnMixHead(MixHead):
             branches; the mixer must mix two views with the same λ, box and partner).
         loss_weight: Factor on the mixture's terms, >= 0.
         warmup_epochs: Epochs over which the factor rises from 0, >= 0.
+        keep_clean: Whether the method's clean loss stays; without it AMix's Figure 2 (b) learns from mixtures alone.
 
     Raises:
         ValueError: If ``pairing`` is none of the four; if it is "mixed" and the mixer mixes one view, or "mixed" or
@@ -41,9 +42,13 @@ class UnMixHead(MixHead):
     pairings: ClassVar[tuple[str, ...]] = ("cross", "all", "mutual", "mixed")
 
     def __init__(
-        self, pairing: str = "cross", loss_weight: float = 1.0, warmup_epochs: float = 0.0
+        self,
+        pairing: str = "cross",
+        loss_weight: float = 1.0,
+        warmup_epochs: float = 0.0,
+        keep_clean: bool = True,
     ) -> None:
-        super().__init__(loss_weight, warmup_epochs)
+        super().__init__(loss_weight, warmup_epochs, keep_clean)
         if pairing not in self.pairings:
             raise ValueError(
                 f"pairing of UnMixHead is {pairing!r} and must be one of {', '.join(self.pairings)}"

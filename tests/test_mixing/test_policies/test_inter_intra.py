@@ -52,15 +52,21 @@ def test_who_looks_inside_finds_someone_there() -> None:
 
 
 @pytest.mark.parametrize("per_sample", [False, True])
-def test_pairs_of_a_cluster_are_blended_and_others_cut(per_sample: bool) -> None:
+@pytest.mark.parametrize(
+    ("intra", "inter"),
+    [("mixup", "cutmix"), ("cutmix", "mixup"), ("mixup", "mixup"), ("cutmix",) * 2],
+)
+def test_each_pair_is_mixed_by_the_policy_of_its_clusters(
+    intra: str, inter: str, per_sample: bool
+) -> None:
     labels, seen = torch.arange(16) % 5, set()
     for seed in range(6):
-        mixer = InterIntra(inter_alpha=1.0, per_sample=per_sample)
+        mixer = InterIntra(inter_alpha=1.0, per_sample=per_sample, intra=intra, inter=inter)
         images, mixed = _mixed(mixer, labels, seed)
         other = images[mixed.partner]
         for row, same in enumerate((labels == labels[mixed.partner]).tolist()):
             lam = mixed.lam[row]
-            if same:
+            if (intra if same else inter) == "mixup":
                 expected = lam * images[row] + (1 - lam) * other[row]
                 assert torch.allclose(mixed.images[row], expected, atol=1e-6)
                 assert (mixed.mask[row] == lam).all()
@@ -116,5 +122,8 @@ def test_arguments_out_of_range_are_refused() -> None:
         InterIntra(inter_alpha=-1)
     with pytest.raises(ValueError, match="p_intra of InterIntra is 1.5 and must lie in"):
         InterIntra(p_intra=1.5)
+    for name in ("intra", "inter"):
+        with pytest.raises(ValueError, match=f"{name} of InterIntra is 'fmix' and must be one of"):
+            InterIntra(**{name: "fmix"})
     with pytest.raises(ValueError, match="can't carry InterIntra, which asks for clusters"):
         MultiScale(InterIntra())
