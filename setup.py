@@ -1,7 +1,8 @@
-"""Metadata of mixssl, and the build step that gives the package its ``.mim`` folder.
+"""Metadata of mixssl, and the build step that lets mim and mmengine find its configs.
 
-``mim`` and mmengine look for configs, tools and the model index in ``<package>/.mim``. A wheel gets copies
-there; an editable installation gets links, so that an edited config is at once the installed one.
+They look for configs, tools and the model index in ``<package>/.mim``. A wheel gets copies there; an editable
+installation gets links, so that an edited config is at once the installed one. Either gets what makes
+``_base_ = 'mixssl::...'`` known to programs that don't import mixssl: see mixssl/utils/early_bases.py.
 """
 
 import os
@@ -14,6 +15,7 @@ from setuptools.command.build_py import build_py
 
 ROOT = Path(__file__).resolve().parent
 MIM_CONTENT = ("configs", "tools", "model-index.yml")
+BESIDE = ("_mixssl_bases.py", "mixssl.pth")
 REQUIRED = runpy.run_path(str(ROOT / "mixssl/utils/versions.py"))["REQUIRED"]
 
 
@@ -26,8 +28,8 @@ def replace(target):
         shutil.rmtree(target)
 
 
-class BuildWithMim(build_py):
-    """Adds ``mixssl/.mim``: links in place when editable, copies in the build folder otherwise."""
+class BuildWithConfigs(build_py):
+    """Adds ``mixssl/.mim``, links in place when editable and copies else, and the two files of :data:`BESIDE`."""
 
     def run(self):
         super().run()
@@ -39,6 +41,10 @@ class BuildWithMim(build_py):
                 shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
             else:
                 shutil.copy2(source, target)
+        module, pth = (self._beside() / name for name in BESIDE)
+        module.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(ROOT / "mixssl/utils/early_bases.py", module)
+        pth.write_text(f"import {module.stem}; {module.stem}.wait_for_mmengine()\n")
 
     def get_outputs(self, include_bytecode=True):
         """Lists the copies too, so that installing and uninstalling know them."""
@@ -52,7 +58,7 @@ class BuildWithMim(build_py):
                 for path in found
                 if path.is_file() and "__pycache__" not in path.parts
             ]
-        return outputs
+        return outputs + [str(self._beside() / name) for name in BESIDE]
 
     def _mim_pairs(self):
         parent = ROOT if self.editable_mode else Path(self.build_lib)
@@ -61,6 +67,12 @@ class BuildWithMim(build_py):
             for name in MIM_CONTENT
             if (ROOT / name).exists()
         ]
+
+    def _beside(self):
+        """Where what lies beside the package goes; an editable installation leaves all else where it is."""
+        if self.editable_mode:
+            return Path(self.get_finalized_command("install").install_lib)
+        return Path(self.build_lib)
 
 
 setup(
@@ -85,6 +97,6 @@ setup(
         "docs": ["myst-parser>=4", "sphinx>=8"],
         "test": ["pytest>=8.2", "pytest-xdist>=3.6", "tensorboard>=2.18"],
     },
-    cmdclass={"build_py": BuildWithMim},
+    cmdclass={"build_py": BuildWithConfigs},
     zip_safe=False,
 )

@@ -1,4 +1,4 @@
-"""What pip builds: the package whole, and the ``.mim`` folder that mim and mmengine look into."""
+"""What pip builds: the package whole, what mim and mmengine look into, and what Python reads when it starts."""
 
 import os
 import subprocess
@@ -12,56 +12,22 @@ import yaml
 from modelindex.load_model_index import load as load_model_index
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
+from support.packaging import CONTENT, build_wheel, copy_source, run, tracked
+from support.tools import ROOT
 
 import mixssl
 
-ROOT = Path(__file__).parents[1]
-CONTENT = ("configs", "tools", "model-index.yml")
-
-
-def _tracked(*folders: str) -> set[str]:
-    """Files of the source tree below ``folders``, as they should arrive."""
-    found = set()
-    for folder in folders:
-        top = ROOT / folder
-        for path in [top] if top.is_file() else top.rglob("*"):
-            parts = path.relative_to(ROOT).parts
-            if path.is_file() and "__pycache__" not in parts and ".mim" not in parts:
-                found.add(path.relative_to(ROOT).as_posix())
-    return found
-
-
-def _run(*command: str | Path, cwd: Path) -> str:
-    env = {**os.environ, "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
-    done = subprocess.run(
-        [str(part) for part in command], cwd=cwd, env=env, capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+BESIDE = {"_mixssl_bases.py", "mixssl.pth"}
 
 
 @pytest.fixture(scope="module")
 def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of what a release is made of, so that building leaves nothing in the working tree."""
-    copy = tmp_path_factory.mktemp("source")
-    files = _tracked("mixssl", *CONTENT, "requirements")
-    named = ("setup.py", "pyproject.toml", "MANIFEST.in", "LICENSE", "README.md", "CHANGELOG.md")
-    for name in sorted(files) + [name for name in named if (ROOT / name).exists()]:
-        (copy / name).parent.mkdir(parents=True, exist_ok=True)
-        (copy / name).write_bytes((ROOT / name).read_bytes())
-    return copy
+    return copy_source(tmp_path_factory.mktemp("source"))
 
 
 @pytest.fixture(scope="module")
 def wheel(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return _build_wheel(source, tmp_path_factory.mktemp("wheel"))
-
-
-def _build_wheel(source: Path, folder: Path) -> Path:
-    options = ("--no-deps", "--no-build-isolation", "--no-index", "-q", "-w", folder)
-    _run(sys.executable, "-m", "pip", "wheel", *options, source, cwd=folder)
-    (built,) = folder.glob("*.whl")
-    return built
+    return build_wheel(source, tmp_path_factory.mktemp("wheel"))
 
 
 def _names(wheel: Path) -> set[str]:
@@ -72,24 +38,24 @@ def _names(wheel: Path) -> set[str]:
 def test_the_wheel_holds_the_package_the_configs_and_the_tools_and_nothing_else(
     wheel: Path,
 ) -> None:
-    package = {name for name in _tracked("mixssl") if name.endswith(".py")}
-    extras = {f"mixssl/.mim/{name}" for name in _tracked(*CONTENT)}
+    package = {name for name in tracked("mixssl") if name.endswith(".py")}
+    extras = {f"mixssl/.mim/{name}" for name in tracked(*CONTENT)}
     assert "mixssl/.mim/model-index.yml" in extras
     for folder in ("configs", "tools"):
         assert any(name.startswith(f"mixssl/.mim/{folder}/") for name in extras)
-    assert _names(wheel) == package | extras
+    assert _names(wheel) == package | extras | BESIDE
 
 
 def test_a_wheel_built_from_the_source_archive_is_the_same(
     source: Path, wheel: Path, tmp_path: Path
 ) -> None:
     build = "from setuptools import build_meta; build_meta.build_sdist({!r})"
-    _run(sys.executable, "-c", build.format(str(tmp_path)), cwd=source)
+    run(sys.executable, "-c", build.format(str(tmp_path)), cwd=source)
     (archive,) = tmp_path.glob("*.tar.gz")
-    assert "__pycache__" not in _run("tar", "tzf", archive, cwd=tmp_path)
-    _run("tar", "xzf", archive, cwd=tmp_path)
+    assert "__pycache__" not in run("tar", "tzf", archive, cwd=tmp_path)
+    run("tar", "xzf", archive, cwd=tmp_path)
     (unpacked,) = (path for path in tmp_path.iterdir() if path.is_dir())
-    again = _build_wheel(unpacked, tmp_path)
+    again = build_wheel(unpacked, tmp_path)
     assert _names(again) == _names(wheel)
 
 
@@ -97,7 +63,7 @@ def test_a_wheel_built_from_the_source_archive_is_the_same(
 def test_configs_of_an_installed_wheel_are_found_by_name(
     wheel: Path, tmp_path: Path, one_of: Callable[..., str]
 ) -> None:
-    name = one_of(name for name in _tracked("configs") if name.endswith(".py") and "/_" not in name)
+    name = one_of(name for name in tracked("configs") if name.endswith(".py") and "/_" not in name)
     name = name.removeprefix("configs/")
     site = tmp_path / "site"
     with zipfile.ZipFile(wheel) as archive:
@@ -112,7 +78,7 @@ def test_configs_of_an_installed_wheel_are_found_by_name(
         "assert mine.pop('mine') == 1 and mine.to_dict() == whole.to_dict()\n"
         "print(mixssl.__file__, whole.filename)\n"
     )
-    found = _run(sys.executable, "-c", code, cwd=tmp_path).split()
+    found = run(sys.executable, "-c", code, cwd=tmp_path).split()
     assert found[-2:] == [
         str(site / "mixssl/__init__.py"),
         str(site / "mixssl/.mim/configs" / name),
@@ -121,16 +87,15 @@ def test_configs_of_an_installed_wheel_are_found_by_name(
 
 def test_an_editable_installation_links_to_the_source(source: Path, tmp_path: Path) -> None:
     copy = tmp_path / "copy"
-    _run("cp", "-r", source, copy, cwd=tmp_path)
+    run("cp", "-r", source, copy, cwd=tmp_path)
     options = ("--no-deps", "--no-build-isolation", "--no-index", "-q", "--target", tmp_path / "t")
     for _ in range(2):  # the second time the links are already there
-        _run(
-            sys.executable, "-m", "pip", "install", *options, "--upgrade", "-e", copy, cwd=tmp_path
-        )
+        run(sys.executable, "-m", "pip", "install", *options, "--upgrade", "-e", copy, cwd=tmp_path)
         for name in CONTENT:
             link = copy / "mixssl/.mim" / name
             assert link.is_symlink()
             assert link.resolve() == (copy / name).resolve()
+        assert {path.name for path in (tmp_path / "t").iterdir()} >= BESIDE
 
 
 def test_the_model_index_names_every_metafile_and_they_name_every_config_beside_them() -> None:
