@@ -14,7 +14,8 @@ from torch.nn import functional as F
 from mixssl.mixing import global_mixture, region_mixture
 from mixssl.structures import MixedView
 
-PAIRINGS = ["cross", "all"]
+PAIRINGS = {"cross": [1], "own": [0], "all": [0, 1]}
+"""The clean views that a mixture of view 0 is compared with."""
 
 
 def _data(step: int, batch: int = 8) -> dict:
@@ -94,8 +95,7 @@ def _naive(
         return _contrast(query(images), key(other), model.queue, model.head.temperature)
 
     value = loss(x[0], x[1]) + (loss(x[1], x[0]) if model.symmetric else 0)
-    targets = [x[1]] if pairing == "cross" else [x[1], x[0]]
-    for target in targets:
+    for target in (x[view] for view in PAIRINGS[pairing]):
         value = value + lam * loss(mixed, target) + (1 - lam) * loss(mixed.flip(0), target)
     return value
 

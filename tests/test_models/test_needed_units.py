@@ -26,8 +26,10 @@ def _tool():
     [
         (False, "cross", False, 7),
         (False, "all", False, 8),
+        (False, "own", False, 8),
         (True, "cross", False, 11),
         (True, "all", False, 11),
+        (True, "own", False, 11),
         (False, "mixed", True, 8),
     ],
 )

@@ -30,6 +30,17 @@ def test_all_adds_the_mixtures_own_view() -> None:
     assert [term.weight[0].item() for term in terms] == [0.5, 1.5, 0.5, 1.5]
 
 
+def test_own_pairs_with_the_mixtures_own_view_alone() -> None:
+    mixed = global_mixture(views(4)[0], 0, torch.tensor([0.25]))
+    normal, reverse = UnMixHead(pairing="own").terms([mixed], 2)
+    assert normal[:2] == reverse[:2] == (Key(2), Key(0))
+    assert torch.equal(normal.rows, mixed.index) and torch.equal(reverse.rows, mixed.partner)
+    assert torch.equal(normal.weight, 1 - reverse.weight)
+    second = global_mixture(views(4)[1], 1, torch.tensor([0.25]))
+    terms = UnMixHead(pairing="own").terms([mixed, second], 4)
+    assert [term[:2] for term in terms[::2]] == [(Key(4), Key(0)), (Key(5), Key(1))]
+
+
 def test_mutual_hands_the_method_pairs_in_both_orders() -> None:
     mixed = global_mixture(views(4)[0], 0, torch.tensor([0.25]))
     normal, reverse = UnMixHead(pairing="mutual").terms([mixed], 2)
@@ -50,9 +61,9 @@ def test_mixed_compares_the_two_mixtures_at_full_weight() -> None:
 def test_arguments_out_of_range_are_refused() -> None:
     with pytest.raises(
         ValueError,
-        match="pairing of UnMixHead is 'own' and must be one of cross, all, mutual, mixed",
+        match="pairing of UnMixHead is 'both' and must be one of cross, own, all, mutual, mixed",
     ):
-        UnMixHead(pairing="own")
+        UnMixHead(pairing="both")
     with pytest.raises(ValueError, match="loss_weight of UnMixHead is -1"):
         UnMixHead(loss_weight=-1)
 

@@ -17,29 +17,31 @@ __all__ = ["UnMixHead"]
 class UnMixHead(MixHead):
     """λ·L(m, x1) + (1-λ)·L(flip(m), x1) of Un-Mix (Shen et al. 2020, eq. 5), or L(m0, m1) of its eq. 4.
 
-    The reverse order is had by comparing the mixture with its partners' targets: under batch normalisation the encoder
-    commutes with reordering the batch, so the authors' second forward pass of the reversed mixture gives the same
-    numbers. This also allows a λ per row, any partner, and MixCo's mixtures of half the batch, which a method without
-    negatives can learn from in this way.
+    Comparing the mixture with its partners' targets stands for the reverse order, whose embeddings are those of the
+    mixture in another order: under batch normalisation the encoder commutes with reordering the batch. The authors'
+    CIFAR code reorders the embedding, which is the same. Targets in place of reordered embeddings also allow a λ per
+    row, any partner, and MixCo's mixtures of half the batch, which a method without negatives can learn from in this
+    way.
 
     Args:
-        pairing: What a mixture of view s is compared with: ``"cross"``, every clean view but s (the paper); ``"all"``,
-            view s too (the authors' CIFAR code); ``"mutual"``, as "cross", and where the method predicts clean views
-            from each other the clean view also predicts the mixture (the paper's Algorithm 1, which calls the method on
-            the pair; ``index`` and ``partner`` must be permutations of the batch, as MixCo's are not); ``"mixed"``, the
-            next mixture, at full weight and as the method compares two clean views (the paper's mixing of both
-            branches; the mixer must mix two views with the same λ, box and partner).
+        pairing: What a mixture of view s is compared with: ``"cross"``, every clean view but s (the paper); ``"own"``,
+            view s alone, which Algorithm 1 says may be better on some data sets; ``"all"``, both (the authors' CIFAR
+            code); ``"mutual"``, as "cross", and where the method predicts clean views from each other the clean view
+            also predicts the mixture (the paper's Algorithm 1, which calls the method on the pair; ``index`` and
+            ``partner`` must be permutations of the batch, as MixCo's are not); ``"mixed"``, the next mixture, at full
+            weight and as the method compares two clean views (the paper's mixing of both branches; the mixer must mix
+            two views with the same λ, box and partner).
         loss_weight: Factor on the mixture's terms, >= 0.
         warmup_epochs: Epochs over which the factor rises from 0, >= 0.
         keep_clean: Whether the method's clean loss stays; without it AMix's Figure 2 (b) learns from mixtures alone.
 
     Raises:
-        ValueError: If ``pairing`` is none of the four; if it is "mixed" and the mixer mixes one view, or "mixed" or
+        ValueError: If ``pairing`` is none of the five; if it is "mixed" and the mixer mixes one view, or "mixed" or
             "mutual" and the mixer mixes halves.
     """
 
     layouts: ClassVar[tuple[str, ...]] = ("rows", "half")
-    pairings: ClassVar[tuple[str, ...]] = ("cross", "all", "mutual", "mixed")
+    pairings: ClassVar[tuple[str, ...]] = ("cross", "own", "all", "mutual", "mixed")
 
     def __init__(
         self,
@@ -61,7 +63,7 @@ class UnMixHead(MixHead):
         if mixer.layout == "half" and self.pairing in ("mutual", "mixed"):
             raise ValueError(
                 f"pairing of UnMixHead is {self.pairing!r}, which compares whole batches, and "
-                f"{type(mixer).__name__} mixes one half with the other: set pairing='cross' or 'all'"
+                f"{type(mixer).__name__} mixes one half with the other: set pairing='cross', 'own' or 'all'"
             )
         if self.pairing == "mixed":
             self._require_two(len(getattr(mixer, "views", (0, 1))))
@@ -81,9 +83,13 @@ class UnMixHead(MixHead):
             term
             for number, mixture in enumerate(mixtures, start=clean)
             for target in range(clean)
-            if self.pairing == "all" or target != mixture.source
+            if self._compares(target, mixture.source)
             for term in self._ordered_terms(number, target, mixture)
         ]
+
+    def _compares(self, target: int, source: int) -> bool:
+        """Whether a mixture of view ``source`` is compared with the clean view ``target``."""
+        return self.pairing == "all" or (target == source) == (self.pairing == "own")
 
     def _ordered_terms(self, number: int, target: int, mixture: MixedView) -> list[Term | Pair]:
         """A mixture in its normal and in its reverse order against one clean view."""
