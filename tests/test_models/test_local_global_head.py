@@ -62,6 +62,17 @@ def test_inter_without_reversed_regions() -> None:
     assert [term.name for term in terms] == ["loss_mix", "loss_mix", "loss_global", "loss_local"]
 
 
+def test_inter_without_the_reversed_mixture_is_the_papers_printed_form() -> None:
+    one, two = _inter()
+    cutmix = InterLocalGlobalHead(global_global=0.0, local_local=0.0, reverse_mixed=False)
+    (printed,) = cutmix.terms([one, two], 2)
+    assert printed[:2] == (Key(2), Key(1)) and torch.equal(printed.weight, one.lam)
+    assert torch.equal(printed.rows, one.index)
+    names = ["loss_mix", "loss_global", "loss_global", "loss_local", "loss_local"]
+    terms = InterLocalGlobalHead(reverse_mixed=False).terms([one, two], 2)
+    assert [term.name for term in terms] == names
+
+
 def test_intra_weighs_by_its_constant() -> None:
     terms = IntraLocalGlobalHead(lam=0.25, loss_weight=2.0).terms(_intra(), 2)
     assert [(term.online, term.target, term.rows, term.weight, term.name) for term in terms] == [

@@ -85,9 +85,11 @@ class InterLocalGlobalHead(_LocalGlobalHead):
     Args:
         original: Weight of the method's clean terms, >= 0.
         mixed: Weight of the mixture against the clean view, >= 0; alone with ``original`` it is the paper's
-            "MoCo + CutMix", up to the reverse order.
+            "MoCo + CutMix".
         global_global: Weight of outside against outside, >= 0.
         local_local: Weight of inside against inside, >= 0.
+        reverse_mixed: Whether the mixture is compared in reverse order too, as in eq. 8 and in the authors' script for
+            "MoCo + CutMix", of which the paper prints L_ori + λ L_mixed alone (§4.1).
         reverse_regions: Whether the region terms are repeated in reverse order, as in eq. 8.
         original_key: Whether the outside is compared with the clean view's embedding, as in the authors' code,
             instead of with the outside of the other mixture. MoCo then takes the original queue and needs no global
@@ -108,6 +110,7 @@ class InterLocalGlobalHead(_LocalGlobalHead):
         mixed: float = 1.0,
         global_global: float = 1.0,
         local_local: float = 1.0,
+        reverse_mixed: bool = True,
         reverse_regions: bool = True,
         original_key: bool = False,
         symmetric: bool = False,
@@ -117,7 +120,7 @@ class InterLocalGlobalHead(_LocalGlobalHead):
         super().__init__(
             original, mixed, global_global, local_local, symmetric, loss_weight, warmup_epochs
         )
-        self.reverse_regions = reverse_regions
+        self.reverse_mixed, self.reverse_regions = reverse_mixed, reverse_regions
         self.original_key = original_key
         self.needs = _regions_if(global_global or local_local)  # type: ignore[misc]  # follows the arguments
 
@@ -134,7 +137,8 @@ class InterLocalGlobalHead(_LocalGlobalHead):
         for factor, online, target, name in compared:
             if factor:
                 terms.append(Term(online, target, mixture.index, weight * factor * lam, name))
-                if self.reverse_regions or online.region == IMAGE:
+                whole = online.region == IMAGE
+                if self.reverse_mixed if whole else self.reverse_regions:
                     share = weight * factor * (1 - lam)
                     terms.append(Term(online, target, mixture.partner, share, name))
         return terms
