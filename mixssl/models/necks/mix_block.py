@@ -51,7 +51,8 @@ class MixBlock(BaseModule):
         hidden_content: Whether content is conv, norm, activation, conv, dropout, instead of one convolution.
         attend_both: Whether queries and keys read both images, stacked on the channels, instead of queries the own
             image and keys the partner.
-        shared_projection: Whether queries and keys share their weights; not together with ``attend_both``.
+        shared_projection: Whether queries and keys share their weights. Together with ``attend_both`` they are the
+            same, as eq. 5 of AMix prints them; the authors' code has a projection of each.
         upsampling: "bilinear" (corners not aligned) or "nearest".
         predicted: Whose mask is computed: "own" (the partner's is the rest, as printed), "partner" (the own image's is
             the rest, as in the code), or both, normalised by their "sum" or by a "softmax" of what enters the sigmoid;
@@ -67,7 +68,7 @@ class MixBlock(BaseModule):
         init_cfg: As in mmengine; by default convolutions get weights of standard deviation 0.01, as in the code.
 
     Raises:
-        ValueError: If an option has no such value, or two don't fit.
+        ValueError: If an option has no such value.
     """
 
     content_norm: nn.Module
@@ -98,10 +99,6 @@ class MixBlock(BaseModule):
         require_choice("lam_encoding", lam_encoding, _ENCODINGS)
         require_choice("upsampling", upsampling, _UPSAMPLING)
         require_choice("predicted", predicted, _PREDICTED)
-        if attend_both and shared_projection:
-            raise ValueError(
-                "attend_both and shared_projection are both set, which makes queries and keys the same: unset one"
-            )
         self.layer = layer
         self.in_channels = in_channels
         self.upsampling = upsampling
@@ -213,12 +210,12 @@ class MixBlock(BaseModule):
 
     def _queries_and_keys(self, maps: Tensor, own: Part, other: Part) -> tuple[Tensor, Tensor]:
         """(M, d, h, w) each."""
-        if self.key is None:
-            query, key = self.query(maps, [own], [other])
-            return normalise(self.query_norm, query), normalise(self.query_norm, key)
         both = self.query.images == 2
-        (query,) = self.query(maps, [own, other] if both else [own])
-        (key,) = self.key(maps, [own, other] if both else [other])
+        asking, asked = ([own, other], [own, other]) if both else ([own], [other])
+        if self.key is None:
+            query, key = self.query(maps, asking, asked)
+            return normalise(self.query_norm, query), normalise(self.query_norm, key)
+        (query,), (key,) = self.query(maps, asking), self.key(maps, asked)
         return normalise(self.query_norm, query), normalise(self.key_norm, key)
 
     def _check(self, maps: Tensor) -> Tensor:
