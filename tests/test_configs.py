@@ -134,9 +134,8 @@ def test_config_takes_a_step_at_small_size(name: str, mixing: bool) -> None:
         }
         losses = model.train_step(random_batch(cfg), _optim_wrapper(cfg, model))
     assert all(value.isfinite() for value in losses.values())
-    assert "loss_clean" in losses
-    mixed = set(losses) - {"loss", "loss_clean", "loss_cluster"}
-    assert bool(mixed) == (model.mixer is not None)
+    plain = {"loss", "loss_clean"}
+    assert losses.keys() > plain if model.mixer is not None else losses.keys() == plain
     still = {
         key
         for key, value in model.named_parameters()

@@ -13,8 +13,9 @@ IMAGES, CLUSTERS = 48, 4
 
 
 def clusters(**changes: Any) -> dict:
-    """Config of a memory."""
+    """Config of a memory that needs no mixture."""
     settings = {"num_images": IMAGES, "feat_dim": DIM, "num_clusters": CLUSTERS, "min_size": 2}
+    settings |= {"alone": True}
     return {"type": "mixssl.ODC", "seed": 0} | settings | changes
 
 

@@ -29,7 +29,7 @@ _runs = count()
 
 def clusters(**changes: Any) -> dict:
     settings = {"num_images": IMAGES, "feat_dim": tiny.DIM, "num_clusters": K, "min_size": 4}
-    return {"type": "mixssl.ODC", **settings, **changes}
+    return {"type": "mixssl.ODC", "alone": True, **settings, **changes}
 
 
 def hook(**changes: Any) -> dict:

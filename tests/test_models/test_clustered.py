@@ -99,6 +99,29 @@ def test_the_encoder_learns_from_the_clusters() -> None:
         assert any(p.grad is not None and p.grad.abs().sum() > 0 for p in part.parameters())
 
 
+def test_detached_clusters_teach_the_classifier_alone() -> None:
+    model = _model(moco(clusters=clusters(detach=True)))
+    model(**_data(model), mode="loss")["loss_cluster"].backward()
+    assert model.clusters.classifier.weight.grad.abs().sum() > 0
+    encoder = [*model.backbone.parameters(), *model.neck.parameters()]
+    assert all(p.grad is None for p in encoder)
+    block = _model(amix(moco, mix_head=HEAD, clusters=clusters(detach=True)))
+    losses = block(**_data(block), mode="loss")
+    losses["loss_block_cluster"].backward()
+    assert any(p.grad is not None and p.grad.abs().sum() > 0 for p in block.mix_block.parameters())
+
+
+def test_a_mixture_that_is_switched_off_takes_its_clusters_along() -> None:
+    ours = build(amix(moco, mix_head=HEAD, clusters=clusters(alone=False)))
+    assert ours.clusters is not None
+    off = amix(moco, mix_head=HEAD, clusters=clusters(alone=False)) | {
+        "data_preprocessor": preprocessor()
+    }
+    model, parent = build(off), build(moco("mmpretrain.MoCo"))
+    assert model.clusters is None and model.state_dict().keys() == parent.state_dict().keys()
+    assert model(**_data(model), mode="loss").keys() == {"loss_clean"}
+
+
 def test_without_clusters_there_is_nothing_of_them() -> None:
     model = build(moco())
     assert model.clusters is None and not any("clusters" in key for key in model.state_dict())

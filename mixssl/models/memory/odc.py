@@ -62,6 +62,9 @@ class ODC(BaseModule):
         weight_power: p, >= 0; 0 weighs all images alike.
         temperature: Of the classifier's softmax, > 0; AMix has none (eq. 1), which is 1.
         loss_weight: Factor on the cross-entropy of the clean views, > 0.
+        detach: Whether that cross-entropy teaches the classifier alone; otherwise the encoder learns from it too. AMix
+            does not say which it means.
+        alone: Whether a method without a mixer learns clusters too, as a control; read by the method.
         half: Whether features are kept in float16.
         seed: Of the splits, in [0, 2^63); None takes the run's.
 
@@ -87,6 +90,8 @@ class ODC(BaseModule):
         weight_power: float = 0.5,
         temperature: float = 1.0,
         loss_weight: float = 1.0,
+        detach: bool = False,
+        alone: bool = False,
         half: bool = False,
         seed: int | None = None,
     ) -> None:
@@ -108,6 +113,7 @@ class ODC(BaseModule):
         self.momentum, self.min_size, self.weight_power = momentum, min_size, weight_power
         self.centroid_interval, self.small_interval = centroid_interval, small_interval
         self.temperature, self.loss_weight = temperature, loss_weight
+        self.detach, self.alone = detach, alone
         self.classifier = nn.Linear(feat_dim, num_clusters)
         self.random = StepRandom(seed)
         dtype = torch.float16 if half else torch.float32

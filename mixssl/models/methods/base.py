@@ -63,7 +63,8 @@ class MixtureMethod(LearnedMixing, ClusteredLearning, Comparisons, _Algorithm):
         joint_bn: Whether mixtures share the batch of view 0 for batch normalisation, as in MixCo's code; otherwise each
             mixture is a batch of its own, as in Un-Mix's.
         mix_block: Config of the network that makes a learned mixer's masks; see :class:`LearnedMixing`.
-        clusters: Config of a memory of clusters, mixssl.ODC; see :class:`ClusteredLearning`.
+        clusters: Config of a memory of clusters, mixssl.ODC; read only where the data preprocessor has a mixer; see
+            :class:`ClusteredLearning`.
         **kwargs: Of the mmpretrain algorithm.
 
     Raises:

@@ -36,14 +36,18 @@ class ClusteredLearning(_Algorithm):
     The embedding of clean view 0 goes into the memory, which so follows the online encoder, and a linear classifier on
     it learns the pseudo-labels, ``loss_cluster``; classifier and encoder both learn from that. The paper says no more
     than that the labels are made online by ODC; that clean images are classified too is our reading, for without it
-    nothing would train the classifier by which mixtures are judged. A step looks clusters up as they were
-    after the last one.
+    nothing would train the classifier by which mixtures are judged, and so is that the encoder learns from it
+    (``detach=True`` of ODC has the classifier learn alone). A step looks clusters up as they were after the last one.
+
+    Clusters belong to the mixtures that ask for them: without a mixer there are none, and the method is its parent. The
+    control that tells what ODC brings by itself is ``alone=True`` of ODC.
 
     Attributes:
         clusterable: Whether what ``encode_online`` gives for a view is an embedding, (N, D).
 
     Args:
-        clusters: Config of :class:`~mixssl.models.memory.ODC`; None for no clusters.
+        clusters: Config of :class:`~mixssl.models.memory.ODC`, read only where there is a mixer or ``alone`` is set;
+            None for no clusters.
     """
 
     clusterable: ClassVar[bool] = True
@@ -62,6 +66,8 @@ class ClusteredLearning(_Algorithm):
                 f"clusters of {type(self).__name__} is set, and it has clusters of its own, its prototypes: "
                 "choose another method, or leave clusters out"
             )
+        if self.mixer is None and not clusters.get("alone", False):
+            return
         self.clusters = MODELS.build(clusters)
         self.offers = self.offers | {"clusters"}
 
@@ -137,9 +143,10 @@ class ClusteredLearning(_Algorithm):
             (M,), float32.
         """
         assert self.clusters is not None and self._labels is not None
-        logits = self.clusters.logits(online)
         if term.index is None:
-            return self.clusters.cross_entropy(logits, self._labels)
+            seen = online.detach() if self.clusters.detach else online
+            return self.clusters.cross_entropy(self.clusters.logits(seen), self._labels)
+        logits = self.clusters.logits(online)
         assert term.partner is not None and term.lam is not None
         own, other = self._labels[term.index], self._labels[term.partner]
         if term.two_way:
