@@ -207,6 +207,36 @@ def test_momentum_and_queue_move_once_per_optimizer_step() -> None:
     assert pointers == [0, 0, 0, 32, 32, 32, 32, 0]
 
 
+@pytest.mark.parametrize(("pairing", "passes"), [("cross", 2), ("mixed", 3)])
+def test_the_queue_can_hold_mixtures_behind_the_clean_keys(pairing: str, passes: int) -> None:
+    both = (0, 1) if pairing == "mixed" else (0,)
+    cfg = moco(
+        mixer={"type": "mixssl.UnMix", "views": both},
+        mix_head={"type": "mixssl.UnMixHead", "pairing": pairing},
+    )
+    plain, model = build(cfg), build(cfg | {"queue_mixtures": True})
+    data = model.data_preprocessor(_data(0), True)
+    before, optimizer, calls = model.queue.clone(), sgd(model), []
+    model.encoder_k.module[0].register_forward_hook(lambda *_: calls.append(1))
+    torch.manual_seed(0)
+    losses = model(**data, mode="loss")
+    torch.manual_seed(0)
+    expected = plain(**data, mode="loss")
+    assert all(torch.allclose(value, expected[name]) for name, value in losses.items())
+    assert len(calls) == passes, "one more than without, for the mixture of view 0"
+    total(losses).backward()
+    shown = [data["inputs"][1], *(mixture.images for mixture in data["mixtures"])]
+    keys = torch.cat([F.normalize(model.encoder_k(view)[0], dim=1) for view in shown])
+    optimizer.step()
+    assert torch.allclose(model.queue[:, : len(keys)], keys.t(), atol=1e-6)
+    assert torch.equal(model.queue[:, len(keys) :], before[:, len(keys) :])
+
+
+def test_a_queue_cannot_hold_mixtures_without_pixels() -> None:
+    with pytest.raises(ValueError, match="queue_mixtures.*ManifoldMix makes no pixels.*UnMix"):
+        build(moco(mixer={"type": "mixssl.ManifoldMix"}, queue_mixtures=True))
+
+
 def test_the_queue_holds_the_clean_keys_in_order() -> None:
     model = build(moco(mixer={"type": "mixssl.UnMix"}, symmetric=True))
     data = model.data_preprocessor(_data(0), True)

@@ -140,7 +140,7 @@ class MixtureMethod(LearnedMixing, ClusteredLearning, Comparisons, _Algorithm):
         terms = self.step_terms(mixtures, clean)
         views = [*(View(i, x) for i, x in enumerate(inputs)), *mixture_views(mixtures, inputs)]
 
-        aims = by_view(aims_of(terms))
+        aims = by_view([*aims_of(terms), *self.unnamed_targets(mixtures, clean)])
         if not self.targets_are_online:
             checks.require_pixels(select(views, aims))
         of_block = {i for i, mixed in enumerate(mixtures, clean) if mixed.learned == BLOCK}
@@ -253,6 +253,10 @@ class MixtureMethod(LearnedMixing, ClusteredLearning, Comparisons, _Algorithm):
     @abstractmethod
     def encode_target(self, views: list[View], online: dict[Key, Tensor]) -> dict[Key, Tensor]:
         """Encodes what the online embeddings are compared with."""
+
+    def unnamed_targets(self, mixtures: Sequence[MixedView], clean: int) -> list[Key]:
+        """Targets that a bank is to hold though no term of the step compares anything with them."""
+        return []
 
     def keep(self, targets: dict[Key, Tensor]) -> None:
         """Sets aside what goes into banks at the next optimizer step. Nothing to do for methods without."""

@@ -22,7 +22,7 @@ from mixssl.models.methods.queued import contrast, dealt, queue_candidates, shuf
 from mixssl.models.methods.regions import RegionPooling, embed
 from mixssl.models.methods.terms import by_rows
 from mixssl.registry import MODELS
-from mixssl.structures import GLOBAL, IMAGE, LOCAL, Key, Term
+from mixssl.structures import GLOBAL, IMAGE, LOCAL, Key, MixedView, Term
 
 __all__ = ["MixMoCo"]
 
@@ -33,7 +33,8 @@ class MixMoCo(MixtureMethod, RegionPooling, MoCo):
 
     Without a mixer and asymmetric, loss, gradients, buffers and state keys are the parent's, bit by bit. Keys enter
     the queue and the momentum encoder moves once per optimizer step, under gradient accumulation too. Only clean keys
-    are enqueued (Un-Mix §4.2). The negatives' logits of a mixture are computed once for all its terms, in fp32.
+    are enqueued unless ``queue_mixtures`` is set. The negatives' logits of a mixture are computed once for all its
+    terms, in fp32.
 
     With regions (local/global CutMix) there are three queues: ``queue`` of clean keys, ``queue_local`` of the insides
     and ``queue_global`` of the outsides of the key mixtures' boxes. A query is contrasted with the queue of what its
@@ -49,6 +50,9 @@ class MixMoCo(MixtureMethod, RegionPooling, MoCo):
             authors; the two losses are added.
         extra_sizes: Width in pixels of each further pair of views; views 0 and 1 have another size.
         share_queue: Whether all sizes share one queue; the paper finds that it hurts.
+        queue_mixtures: Whether the keys of whole mixtures are enqueued too, behind the clean ones of the step, so that
+            negatives are clean images and mixtures (Un-Mix §4.2, which finds clean keys enough). A mixture whose key no
+            term names then costs a forward pass of the momentum encoder. Only for mixers that make pixels themselves.
         hard_negatives: Config of :class:`~mixssl.models.heads.MoCHiHead`, which adds negatives to the comparisons that
             weigh no rows, such as the clean ones; None for the queue's alone.
         end_momentum: Where ``momentum`` goes to along half a cosine over the run, in [0, 1]; AMix's 0.999 to 1 is
@@ -59,7 +63,8 @@ class MixMoCo(MixtureMethod, RegionPooling, MoCo):
 
     Raises:
         ValueError: In training, if the total batch does not divide ``queue_len``; if the views' sizes, the mixer's
-            and ``extra_sizes`` don't agree; if ``end_momentum`` is given and the length of the run is unknown.
+            and ``extra_sizes`` don't agree; if ``queue_mixtures`` is set and the mixer makes no pixels; if
+            ``end_momentum`` is given and the length of the run is unknown.
     """
 
     offers = frozenset({"rows", "candidates", "scales"})
@@ -70,6 +75,7 @@ class MixMoCo(MixtureMethod, RegionPooling, MoCo):
         symmetric: bool = False,
         extra_sizes: Sequence[int] = (),
         share_queue: bool = False,
+        queue_mixtures: bool = False,
         hard_negatives: dict | None = None,
         end_momentum: float | None = None,
         **kwargs: Any,
@@ -85,6 +91,12 @@ class MixMoCo(MixtureMethod, RegionPooling, MoCo):
         self.extra_sizes = tuple(extra_sizes)
         self.share_queue = share_queue
         self._check_sizes()
+        self.queue_mixtures = queue_mixtures
+        if queue_mixtures and self.mixer is not None and (self.mixer.learned or self.mixer.layers):
+            raise ValueError(
+                f"queue_mixtures of MixMoCo is True and {type(self.mixer).__name__} makes no pixels that the momentum "
+                "encoder could see: set queue_mixtures=False, or choose a mixer of pixels, like mixssl.UnMix"
+            )
         self._kept: dict[str, deque[Tensor]] = {}
         self._widths: dict[int, int] = {}
         regions = [LOCAL, GLOBAL] if self.build_regions(self.encoder_k) else []
@@ -224,15 +236,21 @@ class MixMoCo(MixtureMethod, RegionPooling, MoCo):
         """Logits of this device's keys and of the queue; no key of another device is among them (MixCo's code)."""
         return queue_candidates(online, target, self.queue, temperature or self.head.temperature)
 
+    def unnamed_targets(self, mixtures: Sequence[MixedView], clean: int) -> list[Key]:
+        """The mixtures, where the queue holds them."""
+        return [Key(clean + i) for i in range(len(mixtures))] if self.queue_mixtures else []
+
     @torch.no_grad()
     def keep(self, targets: dict[Key, Tensor]) -> None:
-        """Sets aside the clean keys and the regions of all devices; no more than a queue holds, should nothing step."""
-        clean = {term.target for term in self.clean_terms(2 + 2 * len(self.extra_sizes))}
+        """Sets aside the keys to enqueue, of all devices; no more than a queue holds, should nothing step."""
+        views = 2 + 2 * len(self.extra_sizes)
+        clean = {term.target for term in self.clean_terms(views)}
         for target in sorted(targets):
-            if target in clean or target.region != IMAGE:
+            mixed = self.queue_mixtures and target.view >= views
+            if target in clean or target.region != IMAGE or mixed:
                 kept = self._kept.setdefault(self._bank(target), deque())
                 kept.append(torch.cat(all_gather(targets[target]), dim=0))
-                if len(kept) * len(kept[-1]) > self.queue_len:
+                if sum(map(len, kept)) > self.queue_len:
                     kept.popleft()
 
     def commit(self) -> None:
