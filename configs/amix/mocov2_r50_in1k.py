@@ -9,4 +9,5 @@ model = dict(
     mix_block=dict(type='mixssl.MixBlockPlus', in_channels=1024),
     mix_head=dict(type='mixssl.AMixHead'))
 # Weight decay would pull Mix Block's γ back to where it starts.
-optim_wrapper = dict(paramwise_cfg=dict(custom_keys=dict(lam_gamma=dict(decay_mult=0.0))))
+optim_wrapper = dict(
+    paramwise_cfg=dict(custom_keys={'mix_block.encoding.lam_gamma': dict(decay_mult=0.0)}))

@@ -14,7 +14,10 @@ model = dict(
 )
 optim_wrapper = dict(
     paramwise_cfg=dict(
-        custom_keys={"lam_gamma": dict(decay_mult=0.0, lr_mult=3.0), "mix_block": dict(lr_mult=3.0)}
+        custom_keys={
+            "mix_block": dict(lr_mult=3.0),
+            "mix_block.encoding.lam_gamma": dict(lr_mult=3.0, decay_mult=0.0),
+        }
     )
 )
 default_hooks = dict(checkpoint=dict(interval=5, max_keep_ckpts=-1))

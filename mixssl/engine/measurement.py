@@ -20,6 +20,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from mixssl.engine.step_options import apply_model_options, apply_step_options
+from mixssl.engine.without_mixture import without_mixture
 from mixssl.utils.heap import keep_freed_memory
 from mixssl.version import __version__
 
@@ -32,7 +33,6 @@ __all__ = [
     "peak_bytes",
     "random_views",
     "view_sizes",
-    "without_mixture",
 ]
 
 
@@ -161,17 +161,6 @@ def _training_steps(node: Any) -> Iterator[dict]:
     if isinstance(node, (list, tuple)):
         for child in node:
             yield from _training_steps(child)
-
-
-def without_mixture(cfg: Config) -> Config:
-    """The same config, its mixer and mix head taken out."""
-    plain = Config(cfg.to_dict())
-    for holder in (plain, plain.model):
-        if "data_preprocessor" in holder:
-            holder["data_preprocessor"].pop("mixer", None)
-    for name in ("mix_head", "mix_block"):
-        plain.model.pop(name, None)
-    return plain
 
 
 def as_mmpretrain(cfg: Config) -> tuple[Config, Config]:

@@ -26,9 +26,9 @@ from mixssl.engine.measurement import (
     peak_bytes,
     random_views,
     view_sizes,
-    without_mixture,
 )
 from mixssl.engine.phases import Phases
+from mixssl.engine.without_mixture import without_mixture
 
 UNMIX = {"type": "mixssl.UnMix", "p_global": 1.0}
 SGD = {"type": "OptimWrapper", "optimizer": {"type": "SGD", "lr": 0.1, "momentum": 0.9}}

@@ -35,8 +35,8 @@ from mixssl.engine.measurement import (
     image_size,
     random_views,
     view_sizes,
-    without_mixture,
 )
+from mixssl.engine.without_mixture import mixture_switch, without_mixture
 from mixssl.models.methods.terms import View, aims_of, mixture_views
 from mixssl.registry import MODELS
 from mixssl.structures import BLOCK, AnyTerm, MixedView
@@ -213,7 +213,7 @@ def main() -> None:
         figures = compare(args.config, *as_mmpretrain(cfg), args)
         _show(figures, "mixssl", "mmpretrain")
     else:
-        if _mixer(cfg) is None:
+        if not (mixture_switch(cfg) or "").endswith("data_preprocessor.mixer"):
             raise SystemExit(
                 f"{args.config} has no mixer, so there is nothing to compare: choose a config with one"
             )
@@ -222,12 +222,6 @@ def main() -> None:
     if args.json:
         args.json.parent.mkdir(parents=True, exist_ok=True)
         args.json.write_text(json.dumps(figures, indent=2) + "\n")
-
-
-def _mixer(cfg: Config) -> Any:
-    """The config's mixer, if it has one."""
-    holder = cfg if "data_preprocessor" in cfg else cfg.model
-    return (holder.get("data_preprocessor") or {}).get("mixer")
 
 
 def _show(figures: dict, first: str, second: str) -> None:

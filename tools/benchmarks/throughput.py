@@ -37,10 +37,10 @@ from mixssl.engine.measurement import (
     peak_bytes,
     random_views,
     view_sizes,
-    without_mixture,
 )
 from mixssl.engine.phases import Phases
 from mixssl.engine.step_options import OF_MODEL
+from mixssl.engine.without_mixture import without_mixture
 
 OPTIONS = ("device_augment", "in_memory", "amp", "fused_optimizer", *OF_MODEL)
 

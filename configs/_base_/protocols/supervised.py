@@ -6,7 +6,7 @@ optim_wrapper = dict(
     type='OptimWrapper',
     optimizer=dict(type='SGD', momentum=0.9, weight_decay=1e-4),
     # γ of Mix Block+, which weight decay would pull back to where it starts.
-    paramwise_cfg=dict(custom_keys=dict(lam_gamma=dict(decay_mult=0.0))))
+    paramwise_cfg=dict(custom_keys={'mix_block.encoding.lam_gamma': dict(decay_mult=0.0)}))
 
 train_cfg = dict(type='EpochBasedTrainLoop', val_interval=1)
 val_cfg = dict(type='ValLoop')

@@ -6,7 +6,10 @@ _base_ = ['./supervised.py']
 optim_wrapper = dict(
     optimizer=dict(lr=5e-4, weight_decay=5e-4),
     paramwise_cfg=dict(
-        custom_keys=dict(mix_block=dict(lr_mult=10.0), lam_gamma=dict(lr_mult=10.0, decay_mult=0.0))))
+        custom_keys={
+            'mix_block': dict(lr_mult=10.0),
+            'mix_block.encoding.lam_gamma': dict(lr_mult=10.0, decay_mult=0.0)
+        }))
 param_scheduler = [
     dict(type='CosineAnnealingLR', T_max=200, by_epoch=True, begin=0, end=200),
 ]

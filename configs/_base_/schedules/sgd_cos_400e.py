@@ -3,7 +3,7 @@
 optim_wrapper = dict(
     type='OptimWrapper',
     optimizer=dict(type='SGD', lr=0.03, momentum=0.9, weight_decay=1e-4),
-    paramwise_cfg=dict(custom_keys=dict(lam_gamma=dict(decay_mult=0.0))))
+    paramwise_cfg=dict(custom_keys={'mix_block.encoding.lam_gamma': dict(decay_mult=0.0)}))
 param_scheduler = [
     dict(type='CosineAnnealingLR', T_max=400, by_epoch=True, begin=0, end=400),
 ]

@@ -47,6 +47,7 @@ class MixtureGridHook(Hook):
 
     # Before the timer of iterations starts, so that it leaves the drawing between epochs out.
     priority = "ABOVE_NORMAL"
+    of_mixtures = True
 
     def __init__(
         self,

@@ -50,6 +50,8 @@ class ODCHook(Hook):
             another length than the memory, or whose samples don't say their place, or no pipeline.
     """
 
+    of_mixtures = True
+
     def __init__(
         self,
         pipeline: list[dict] | None = None,

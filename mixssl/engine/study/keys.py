@@ -7,20 +7,7 @@ from typing import Any
 
 from mmengine.config import Config
 
-__all__ = ["MIXER", "OF_MIXTURES", "has_place", "in_words", "label", "look_up", "of_mixture"]
-
-MIXER = "data_preprocessor.mixer"
-OF_MIXTURES = (
-    *("mix_head", "mix_block", "joint_bn"),
-    *("region_neck", "region_head", "region_momentum"),
-)
-"""Arguments of a model that are read only where there is a mixer; without them all mixtures have the same baseline."""
-
-
-def of_mixture(key: str) -> bool:
-    """Whether a key belongs to the mixture, and so says nothing about a baseline."""
-    heads = (MIXER, *(f"model.{name}" for name in OF_MIXTURES))
-    return any(key == head or key.startswith(f"{head}.") for head in heads)
+__all__ = ["has_place", "in_words", "label", "look_up"]
 
 
 def label(title: str, values: Mapping[str, Any]) -> str:

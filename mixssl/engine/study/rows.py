@@ -15,16 +15,9 @@ from typing import Any
 from mmengine.config import Config
 
 from mixssl.engine.launch import load_config, set_data_root
-from mixssl.engine.study.keys import (
-    MIXER,
-    OF_MIXTURES,
-    has_place,
-    in_words,
-    label,
-    look_up,
-    of_mixture,
-)
+from mixssl.engine.study.keys import has_place, in_words, label, look_up
 from mixssl.engine.study.lengths import fit_epochs
+from mixssl.engine.without_mixture import mixture_switch, without_mixture
 from mixssl.utils.config_checks import check_config, forbid_silent_download
 from mixssl.utils.errors import ConfigError
 
@@ -91,7 +84,7 @@ class Row:
     @property
     def digest(self) -> str:
         """Names the settings: two rows with the same one would train the same, seed by seed."""
-        return _digest(self.cfg)
+        return _digest(self.cfg if self.mixed else without_mixture(self.cfg))
 
 
 def make_rows(wanted: Wanted) -> list[Row]:
@@ -199,20 +192,19 @@ def _swept(
         for key, value in wanted.options.items()
         if look_up(plain, key.removesuffix(WHERE_THERE)) == value
     }
-    mixed = bool((cfg.get("data_preprocessor") or {}).get("mixer"))
-    row = _row(label(title, values), path, options | values, cfg, wanted.epochs, mixed)
-    if not (mixed and wanted.with_baseline):
+    switch = mixture_switch(cfg)
+    row = _row(label(title, values), path, options | values, cfg, wanted.epochs, switch is not None)
+    if switch is None or not wanted.with_baseline:
         return [row]
-    base = copy.deepcopy(cfg)
-    base.data_preprocessor["mixer"] = None
-    for key in OF_MIXTURES:
-        base.model.pop(key, None)
+    base = without_mixture(cfg)
+    # What has gone with the mixture says nothing about the baseline.
     kept, rest = (
-        {key: value for key, value in changes.items() if not of_mixture(key)}
+        {key: value for key, value in changes.items() if look_up(base, key) == value}
         for changes in (options, values)
     )
     name = f"{label(title, rest)}, no mixture"
-    baseline = _row(name, path, kept | rest | {MIXER: None}, base, wanted.epochs, mixed=False)
+    base.merge_from_dict({switch: None})  # a reader of the run's config sees what was done
+    baseline = _row(name, path, kept | rest | {switch: None}, base, wanted.epochs, mixed=False)
     return [baseline, _with(row, against=name)]
 
 

@@ -76,6 +76,11 @@ class AMixClassifier(MixClassifier):
             are a block and a mixer; in training, if the length of the run is unknown.
     """
 
+    mixture_arguments = (
+        *("mix_block", "mixed_head", "block_losses", "temperature", "alpha", "per_sample"),
+        *("base_momentum", "predict_with"),
+    )
+
     def __init__(
         self,
         backbone: dict,

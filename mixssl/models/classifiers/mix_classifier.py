@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from mmpretrain.models import ImageClassifier
@@ -36,6 +36,9 @@ class MixClassifier(ImageClassifier):
     Without a mixer it is its parent; its state has the parent's keys in any case, and beside them the two numbers that
     draws follow from.
 
+    Attributes:
+        mixture_arguments: Arguments of the class's own constructor that go with the mixture when it is switched off.
+
     Args:
         backbone: Config, or module.
         neck: Likewise; None for none.
@@ -47,6 +50,8 @@ class MixClassifier(ImageClassifier):
     Raises:
         ValueError: If the mixer needs a network of its own, or the head or the backbone does not fit.
     """
+
+    mixture_arguments: ClassVar[tuple[str, ...]] = ("mixer", "seed")
 
     def __init__(
         self,

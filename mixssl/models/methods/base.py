@@ -55,6 +55,8 @@ class MixtureMethod(LearnedMixing, ClusteredLearning, Comparisons, _Algorithm):
         offers: What mixtures may ask of the method: ``"rows"``, its loss is a mean over rows, so that each may have its
             own λ; ``"candidates"``, it tells an embedding apart from others, so that soft targets make sense;
             ``"regions"``, it can pool embeddings over regions.
+        mixture_arguments: Arguments of the class's own constructor that are read only where there is a mixer: they go
+            with the mixture when it is switched off.
         targets_are_online: Whether targets come from the online encoder too: then whatever is named only as a target is
             encoded online as well, and ``encode_target`` is called last, with all online embeddings at hand.
 
@@ -73,6 +75,7 @@ class MixtureMethod(LearnedMixing, ClusteredLearning, Comparisons, _Algorithm):
     """
 
     offers: frozenset[str] = frozenset({"rows"})
+    mixture_arguments: ClassVar[tuple[str, ...]] = ("mix_head", "joint_bn", "mix_block", "clusters")
     targets_are_online: ClassVar[bool] = False
     mix_head: MixHead | None
 

@@ -46,6 +46,7 @@ class MixBYOL(CosineMomentum, RegionPooling, BYOL):
 
     targets_show_maps = True
     offers = frozenset({"rows"})
+    mixture_arguments = ("region_head",)
 
     def __init__(self, *args: Any, region_head: dict | None = None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

@@ -68,6 +68,7 @@ class MixMoCo(MixtureMethod, RegionPooling, MoCo):
     """
 
     offers = frozenset({"rows", "candidates", "scales"})
+    mixture_arguments = ("queue_mixtures",)
 
     def __init__(
         self,

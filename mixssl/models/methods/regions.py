@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from torch import Tensor, nn
 
@@ -34,6 +34,7 @@ class RegionPooling(_Algorithm):
     """
 
     offers: frozenset[str]
+    mixture_arguments: ClassVar[tuple[str, ...]] = ("region_neck", "region_momentum")
     region_neck: Any
     region_neck_k: FusedEMA | None
 

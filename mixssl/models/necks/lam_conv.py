@@ -31,7 +31,8 @@ class Part(NamedTuple):
 class AdaptiveLam(nn.Module):
     """Multiplies features by ``1 + γ * λ``, γ learned (AMix, §3.2); ``lam_gamma`` starts at 0 and is kept in [0, 1].
 
-    Weight decay would pull γ back to 0: exclude it by ``custom_keys={'lam_gamma': dict(decay_mult=0.0)}``.
+    Weight decay would pull γ back to 0: exclude it by
+    ``custom_keys={'mix_block.encoding.lam_gamma': dict(decay_mult=0.0)}``.
     """
 
     has_channel = False
