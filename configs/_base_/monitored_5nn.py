@@ -3,8 +3,9 @@
 _base_ = ['./default_runtime.py']
 
 default_hooks = dict(checkpoint=dict(interval=50))
+runtime_hooks = _base_.custom_hooks
 custom_hooks = [
-    *_base_.custom_hooks,
+    *runtime_hooks,
     # Of `knn_bank` and `knn_query`, which the data set's base brings.
     dict(type='mixssl.KNNMonitorHook', k=5, interval=10),
 ]

@@ -2,6 +2,6 @@
 _base_ = ['./monitored_5nn.py']
 
 custom_hooks = [
-    *_base_.custom_hooks[:-1],
-    dict(_base_.custom_hooks[-1], interval=20),
+    *_base_.runtime_hooks,
+    dict(type='mixssl.KNNMonitorHook', k=5, interval=20),
 ]

@@ -24,24 +24,20 @@ model = dict(
     mix_head=dict(type='mixssl.MixCoHead', temperature=0.5, loss_weight=0.5))
 data_preprocessor = dict(mixer=dict(type='mixssl.MixCo', views=(0, 1)))
 
-# SimCLR's own views: twice the jitter, a flip before it, and a blur of up to 23 pixels.
-view_pipeline = [
-    dict(type='RandomResizedCrop', scale=224, crop_ratio_range=(0.2, 1.0), backend='pillow'),
-    dict(type='RandomFlip', prob=0.5),
-    dict(
-        type='RandomApply',
-        prob=0.8,
-        transforms=[
-            dict(
-                type='ColorJitter',
-                brightness=0.8,
-                contrast=0.8,
-                saturation=0.8,
-                hue=0.2,
-                backend='cv2')
-        ]),
-    *_base_.view_pipeline[2:4],
-]
+# The authors' views for SimCLR: twice MoCo's jitter, and the flip before it.
+strong_jitter = dict(
+    type='RandomApply',
+    prob=0.8,
+    transforms=[
+        dict(
+            type='ColorJitter',
+            brightness=0.8,
+            contrast=0.8,
+            saturation=0.8,
+            hue=0.2,
+            backend='cv2')
+    ])
+view_pipeline = [_base_.crop, _base_.flip, strong_jitter, _base_.gray, _base_.blur]
 train_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='MultiView', num_views=2, transforms=[view_pipeline]),

@@ -10,7 +10,20 @@ small_view_pipeline = [
         scale=96,
         crop_ratio_range=(0.05, 0.2),
         backend='pillow'),
-    *_base_.view_pipeline[1:],
+    # As mmpretrain has them for the large views.
+    dict(
+        type='RandomApply',
+        prob=0.8,
+        transforms=[
+            dict(type='ColorJitter', brightness=0.4, contrast=0.4, saturation=0.4, hue=0.1)
+        ]),
+    dict(
+        type='RandomGrayscale',
+        prob=0.2,
+        keep_channels=True,
+        channel_weights=(0.114, 0.587, 0.2989)),
+    dict(type='GaussianBlur', magnitude_range=(0.1, 2.0), magnitude_std='inf', prob=0.5),
+    dict(type='RandomFlip', prob=0.5),
 ]
 train_pipeline = [
     dict(type='LoadImageFromFile'),

@@ -3,7 +3,6 @@
 _base_ = ['./wmse2_r18_cifar10.py']
 
 train_pipeline = [
-    *_base_.train_pipeline[:-2],
     dict(type='MultiView', num_views=4, transforms=[_base_.view_pipeline]),
     dict(type='PackInputs'),
 ]

@@ -5,7 +5,6 @@ _base_ = ['./wmse2_r18_stl10.py']
 # One order of the batch, where two views take four.
 model = dict(w_iter=1)
 train_pipeline = [
-    *_base_.train_pipeline[:-2],
     dict(type='MultiView', num_views=4, transforms=[_base_.view_pipeline]),
     dict(type='PackInputs'),
 ]

@@ -1,5 +1,7 @@
 # CIFAR-10 for two views, with the augmentation of the small-image MoCo recipes (Un-Mix's CIFAR setting).
 # The root holds either cifar-10-batches-py/ or train/<class>/ and test/<class>/; CIFAR10_ROOT moves it.
+_base_ = ['./views_mocov2.py']
+
 # Both by one option each (docs/en/user_guides/speed.md): images decoded once, and views made by the device that trains.
 in_memory = False
 device_augment = False
@@ -16,25 +18,9 @@ data_preprocessor = dict(
 
 view_pipeline = [
     dict(type='RandomResizedCrop', scale=32, crop_ratio_range=(0.08, 1.0)),
-    dict(type='RandomFlip', prob=0.5),
-    dict(
-        type='RandomApply',
-        prob=0.8,
-        transforms=[
-            # OpenCV: half the time of Pillow, and within one level of it (hue: ten).
-            dict(
-                type='ColorJitter',
-                brightness=0.4,
-                contrast=0.4,
-                saturation=0.4,
-                hue=0.1,
-                backend='cv2')
-        ]),
-    dict(
-        type='RandomGrayscale',
-        prob=0.2,
-        keep_channels=True,
-        channel_weights=(0.114, 0.587, 0.2989)),
+    _base_.flip,
+    _base_.jitter,
+    _base_.gray,
 ]
 train_pipeline = [
     dict(type='MultiView', num_views=2, transforms=[view_pipeline]),

@@ -7,11 +7,12 @@ dataset_type = 'mixssl.STL10'
 # RGB, 0 to 255: 0.43, 0.42, 0.39 and 0.27, 0.26, 0.27 of the code of W-MSE's authors.
 data_preprocessor = dict(mean=[109.65, 107.1, 99.45], std=[68.85, 66.3, 68.85])
 
-# Jitter, grey, a crop and a flip. Pillow smooths what it shrinks, as that code does.
+# Pillow smooths what it shrinks, as that code does.
 view_pipeline = [
-    *_base_.view_pipeline[:2],
-    dict(_base_.view_pipeline[2], scale=64),
-    *_base_.view_pipeline[3:],
+    _base_.jitter,
+    _base_.mild_gray,
+    dict(_base_.mild_crop, scale=64),
+    _base_.flip,
 ]
 train_pipeline = [
     dict(type='MultiView', num_views=2, transforms=[view_pipeline]),

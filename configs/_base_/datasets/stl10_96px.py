@@ -1,7 +1,7 @@
 # STL-10 at its own 96 pixels with MoCo v2's views; labelled and unlabelled training images together.
-_base_ = ['./stl10.py', './views_mocov2.py']
+_base_ = ['./stl10.py']
 
-view_pipeline = [dict(_base_.mocov2_views[0], scale=96), *_base_.mocov2_views[1:]]
+view_pipeline = [dict(_base_.crop, scale=96), _base_.jitter, _base_.gray, _base_.blur, _base_.flip]
 train_pipeline = [
     dict(type='MultiView', num_views=2, transforms=[view_pipeline]),
     dict(type='PackInputs'),

@@ -1,6 +1,6 @@
 # Tiny ImageNet enlarged to views of 224 pixels, with MoCo v2's augmentation and ImageNet's mean and spread, as MixCo's
 # authors pre-train on it: two devices of 64 images.
-_base_ = ['./tiny_imagenet.py', './views_mocov2.py']
+_base_ = ['./tiny_imagenet.py']
 
 data_preprocessor = dict(mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375])
 

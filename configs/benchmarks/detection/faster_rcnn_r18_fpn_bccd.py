@@ -35,4 +35,4 @@ param_scheduler = [
     dict(type='CosineAnnealingLR', by_epoch=False, begin=30, end=400),
 ]
 default_hooks = dict(checkpoint=dict(interval=400, max_keep_ckpts=1))
-custom_hooks = [*_base_.custom_hooks[:-1], dict(type='mixssl.PreciseBNHook', num_iters=37)]
+custom_hooks = [*_base_.runtime_hooks, dict(type='mixssl.PreciseBNHook', num_iters=37)]

@@ -8,8 +8,13 @@ data_preprocessor = dict(
     std=[58.395, 57.12, 57.375],
     to_rgb=True)
 
-crop = dict(type='RandomResizedCrop', scale=64, crop_ratio_range=(0.2, 1.0), backend='cv2')
-view_pipeline = [crop, *_base_.mocov2_views[1:]]
+view_pipeline = [
+    dict(_base_.crop, scale=64, backend='cv2'),
+    _base_.jitter,
+    _base_.gray,
+    _base_.blur,
+    _base_.flip,
+]
 
 train_dataloader = dict(
     batch_size=64,
