@@ -11,8 +11,7 @@ Where things are:
 - :mod:`mixssl.registry`: everything above under the scope ``mixssl``, so that ``type='mixssl.X'`` finds X.
 """
 
-import warnings
-
+from mixssl.utils.mmcv_ext import provide_operators
 from mixssl.utils.versions import check_versions
 from mixssl.version import __version__
 
@@ -22,8 +21,6 @@ check_versions()
 from mixssl.utils.config_lookup import register_config_lookup  # noqa: E402
 
 register_config_lookup()
-
-# mmcv asks for its operators whenever it is imported; nothing here but detection needs them.
-warnings.filterwarnings("ignore", message="Fail to import ``MultiScaleDeformableAttention``")
+provide_operators()
 
 __all__ = ["__version__"]

@@ -6,6 +6,8 @@ import matplotlib
 import pytest
 from mmengine.registry import DefaultScope
 
+import mixssl  # noqa: F401  # first of all, as it provides mmcv's operators
+
 matplotlib.use("Agg")
 
 

@@ -8,10 +8,9 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from support.needs_detection import needs_detection
 
 from mixssl.utils import detection
-from mixssl.utils.detection import missing_for_detection, require_detection
+from mixssl.utils.detection import require_detection
 from mixssl.utils.errors import ConfigError
 
 ROOT = Path(__file__).parents[2]
@@ -20,7 +19,6 @@ ROOT = Path(__file__).parents[2]
 @pytest.mark.parametrize(
     ("module", "named"),
     [
-        ("mmcv._ext", "mmcv's compiled operators (mmcv._ext)"),
         ("mmdet", "mmdet (onedl-mmdetection)"),
         ("pycocotools.mask", "pycocotools"),
     ],
@@ -38,21 +36,8 @@ def test_what_is_missing_is_named_with_the_command(
         require_detection()
     line = str(caught.value)
     assert line.startswith(f"detection needs {named}, which can't be imported here (No module")
-    assert "run make det" in line and "\n" not in line and "and more" not in line
-
-
-@needs_detection
-def test_operators_for_the_cpu_do_not_pass_on_a_machine_with_a_gpu(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    import mmcv.ops
-
-    monkeypatch.setattr(mmcv.ops, "get_compiling_cuda_version", lambda: "not available")
-    monkeypatch.setattr(detection.torch.cuda, "is_available", lambda: False)
-    assert missing_for_detection() is None
-    monkeypatch.setattr(detection.torch.cuda, "is_available", lambda: True)
-    missing = missing_for_detection()
-    assert missing is not None and "nvcc" in missing and "CUDA_VISIBLE_DEVICES=''" in missing
+    assert "run make det" in line and "pip install 'onedl-mmdetection>=" in line
+    assert "\n" not in line and "and more" not in line
 
 
 def test_nothing_but_detection_imports_mmdet_or_the_operators() -> None:

@@ -2,6 +2,7 @@
 _base_ = ['../default_runtime.py']
 
 default_scope = 'mmdet'
+custom_imports = dict(imports=['mixssl'])  # before mmdet, for which it provides mmcv's operators
 
 # The one thing to set: the pre-trained backbone's file, or 'random'. tools/train.py hands it to the model and refuses
 # to start without it.
