@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import inspect
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,7 +18,13 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from mixssl.engine.launch import load_config, set_data_root
-from mixssl.evaluation import FeatureSet, extract_features, kept_random_state, load_parts
+from mixssl.evaluation import (
+    FeatureSet,
+    extract_features,
+    fit_linear_probe,
+    kept_random_state,
+    load_parts,
+)
 from mixssl.evaluation.features import FEATURES, check_loader
 from mixssl.registry import MODELS
 from mixssl.utils.config_checks import check_config, forbid_silent_download
@@ -50,12 +57,14 @@ class Prepared(NamedTuple):
         bank: Images to learn from.
         query: Images to classify.
         notes: What was loaded, one line each.
+        linear_probe: Settings of a linear probe that these images' config asks for, beside the papers'.
     """
 
     model: nn.Module
     bank: DataLoader
     query: DataLoader
     notes: list[str]
+    linear_probe: dict[str, Any]
 
     @property
     def device(self) -> torch.device:
@@ -124,8 +133,22 @@ def prepare(args: argparse.Namespace, feature: str = "backbone") -> Prepared:
     data = read_config(args, args.data) if args.data is not None else cfg
     bank, query = prepare_loaders(data, args.data_root)
     parts = ("backbone", "neck") if feature == "projected" else ("backbone",)
+    probe = _probe_settings(data)
     model, notes = prepare_model(cfg, args.checkpoint, parts, args.device)
-    return Prepared(model, bank, query, notes)
+    return Prepared(model, bank, query, notes, probe)
+
+
+def _probe_settings(cfg: Config) -> dict[str, Any]:
+    """What a config says of linear probes on its images, under ``linear_probe``."""
+    settings = dict(cfg.get("linear_probe") or {})
+    known = [*inspect.signature(fit_linear_probe).parameters][2:]
+    unknown = [name for name in settings if name not in known]
+    if unknown:
+        raise ConfigError(
+            f"linear_probe.{unknown[0]} is {settings[unknown[0]]!r}, and a linear probe has no such setting: choose "
+            f"from {', '.join(known)}"
+        )
+    return settings
 
 
 def prepare_model(

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import torch
 from mmengine.dist import all_reduce, get_rank, get_world_size
@@ -23,12 +23,13 @@ class Protocol(NamedTuple):
     Attributes:
         title: What it is, in words for a table.
         feature: As in ``extract_features``.
-        accuracy: From the features to learn from, those to classify, and a device to percent.
+        accuracy: From the features to learn from, those to classify, a device, and settings of a linear probe to
+            percent.
     """
 
     title: str
     feature: str
-    accuracy: Callable[[FeatureSet, FeatureSet, torch.device], float]
+    accuracy: Callable[[FeatureSet, FeatureSet, torch.device, Mapping[str, Any]], float]
 
 
 def require_labels(queries: FeatureSet) -> torch.Tensor:
@@ -44,23 +45,26 @@ def require_labels(queries: FeatureSet) -> torch.Tensor:
     return queries.labels
 
 
-def _weighted(bank: FeatureSet, queries: FeatureSet, device: torch.device) -> float:
+_Probe = Mapping[str, Any]
+
+
+def _weighted(bank: FeatureSet, queries: FeatureSet, device: torch.device, _: _Probe) -> float:
     labels = require_labels(queries)
     return accuracy(weighted_knn(queries.features, *bank, device=device), labels)
 
 
-def _majority(bank: FeatureSet, queries: FeatureSet, device: torch.device) -> float:
+def _majority(bank: FeatureSet, queries: FeatureSet, device: torch.device, _: _Probe) -> float:
     labels = require_labels(queries)
     return accuracy(majority_knn(queries.features, *bank, device=device), labels)
 
 
-def _linear(bank: FeatureSet, queries: FeatureSet, device: torch.device) -> float:
+def _linear(bank: FeatureSet, queries: FeatureSet, device: torch.device, probe: _Probe) -> float:
     labels = require_labels(queries)
-    probe = fit_linear_probe(bank.features.to(device), bank.labels)
-    return accuracy(probe.predict(queries.features), labels)
+    fitted = fit_linear_probe(bank.features.to(device), bank.labels, **probe)
+    return accuracy(fitted.predict(queries.features), labels)
 
 
-def _logistic(bank: FeatureSet, queries: FeatureSet, device: torch.device) -> float:
+def _logistic(bank: FeatureSet, queries: FeatureSet, device: torch.device, _: _Probe) -> float:
     labels = require_labels(queries)
     return accuracy(logistic_regression(*bank, queries.features), labels)
 
@@ -81,6 +85,7 @@ def evaluate(
     query: DataLoader,
     protocols: Sequence[str],
     tokens: str = "cls",
+    linear_probe: Mapping[str, Any] | None = None,
 ) -> dict[str, float]:
     """Accuracy of a model in percent by several protocols; each kind of features is extracted once.
 
@@ -90,6 +95,7 @@ def evaluate(
         query: Gives the images to classify, likewise.
         protocols: Names in ``PROTOCOLS``.
         tokens: As in ``extract_features``.
+        linear_probe: Settings of :func:`fit_linear_probe` that differ from the papers', for data sets that need it.
 
     Returns:
         Name to percent, in the order of the names.
@@ -107,7 +113,7 @@ def evaluate(
         sets = [extract_features(model, loader, feature, tokens) for loader in (bank, query)]
         for name in protocols:
             if PROTOCOLS[name].feature == feature:
-                found[name] = PROTOCOLS[name].accuracy(sets[0], sets[1], device)
+                found[name] = PROTOCOLS[name].accuracy(*sets, device, linear_probe or {})
     return {name: found[name] for name in protocols}
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from mmengine.config import Config
 from sklearn.linear_model import LogisticRegression
 from torch import Tensor
 
@@ -36,7 +37,8 @@ def test_probe_is_within_half_a_point_of_logistic_regression(
     digits: tuple[Tensor, Tensor, Tensor, Tensor],
 ) -> None:
     x, y, queries, answers = digits
-    ours = accuracy(fit_linear_probe(x, y).predict(queries), answers)
+    settings = Config.fromfile("configs/_base_/datasets/digits.py").linear_probe
+    ours = accuracy(fit_linear_probe(x, y, **settings).predict(queries), answers)
     theirs = accuracy(logistic_regression(x, y, queries), answers)
     assert theirs > 96
     assert abs(ours - theirs) <= 0.5
@@ -47,7 +49,9 @@ def test_standardised_probe_minimises_what_logistic_regression_does(
 ) -> None:
     x, y, queries, answers = digits
     decay = 1e-4
-    probe = fit_linear_probe(x, y, standardize=True, weight_decay=decay, epochs=200)
+    probe = fit_linear_probe(
+        x, y, batch_size=26, standardize=True, weight_decay=decay, epochs=200
+    )
     ours = accuracy(probe.predict(queries), answers)
     # The mean loss with decay is N times the sum with scikit-learn's 1 / (2 C) as the penalty's weight.
     same_penalty = logistic_regression(x, y, queries, inverse_l2=1 / (len(x) * decay))
@@ -91,12 +95,16 @@ def test_seed_fixes_the_result_and_the_global_state_is_left_alone() -> None:
     assert not first.weight.requires_grad
 
 
-def test_steps_per_epoch_are_those_of_the_protocol() -> None:
-    x = torch.randn(130, 3, generator=torch.Generator().manual_seed(0))
-    y = torch.arange(130) % 2
-    weights = [fit_linear_probe(x, y, epochs=2, batch_size=size).weight for size in (None, 3, 4)]
-    assert weights[0].equal(weights[1])
-    assert not weights[0].equal(weights[2])
+def test_batches_are_of_1000_whatever_the_set() -> None:
+    """As in the protocol's code; 5,000 images, STL-10's, are five steps an epoch."""
+    x = torch.randn(5000, 3, generator=torch.Generator().manual_seed(0))
+    y = torch.arange(5000) % 2
+    plain, same, other = (
+        fit_linear_probe(x, y, epochs=2, **settings).weight
+        for settings in ({}, {"batch_size": 1000}, {"batch_size": 100})
+    )
+    assert plain.equal(same)
+    assert not plain.equal(other)
 
 
 def test_standardising_frees_from_scale_and_constant_dimensions() -> None:

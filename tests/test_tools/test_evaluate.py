@@ -68,6 +68,27 @@ def test_linear_with_a_sweep(small: tuple[Path, Path], tmp_path: Path) -> None:
     assert "lr 0.1 to 1e-05" in found["protocol"]
 
 
+def test_the_images_config_sets_the_linear_probe(
+    small: tuple[Path, Path], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Digits ask for batches of 26; the command line has the last word; what no probe has is refused."""
+    found, out = [], tmp_path / "out.json"
+    for tool, options in (
+        ("protocols", ["--protocols", "linear"]),
+        ("linear", []),
+        ("linear", ["--batch-size", 1000]),
+    ):
+        assert call_tool(f"evaluate/{tool}", *small, *options, "--out", out) == 0
+        found.append(json.loads(out.read_text()))
+    both, ours, papers = found
+    assert both["linear_probe"] == {"batch_size": 26} and ours["batch_size"] == 26
+    assert both["top1"]["linear"] == pytest.approx(ours["top1"])
+    assert papers["batch_size"] == 1000 and "batches of 1000" in papers["protocol"]
+    capfd.readouterr()
+    assert call_tool("evaluate/linear", *small, "--cfg-options", "linear_probe.steps=50") == 2
+    assert "linear_probe.steps is 50" in one_line(capfd, "linear.py")
+
+
 def test_logistic_regression_of_an_untrained_model(
     small: tuple[Path, Path], tmp_path: Path
 ) -> None:

@@ -42,13 +42,16 @@ def main() -> None:
     print(*run.notes, sep="\n")
     start = time.perf_counter()
     with in_one_line():
-        top1 = evaluate(run.model, run.bank, run.query, args.protocols, args.tokens)
+        top1 = evaluate(
+            run.model, run.bank, run.query, args.protocols, args.tokens, run.linear_probe
+        )
     seconds = time.perf_counter() - start
     for name, percent in top1.items():
         print(f"{PROTOCOLS[name].title}: {percent:.2f} %")
     result = {
         "top1": top1,
         "protocols": {name: PROTOCOLS[name].title for name in top1},
+        "linear_probe": run.linear_probe,
         "bank": len(run.bank.dataset),  # type: ignore[arg-type]
         "queries": len(run.query.dataset),  # type: ignore[arg-type]
         "config": args.config,
