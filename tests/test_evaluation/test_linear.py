@@ -49,9 +49,7 @@ def test_standardised_probe_minimises_what_logistic_regression_does(
 ) -> None:
     x, y, queries, answers = digits
     decay = 1e-4
-    probe = fit_linear_probe(
-        x, y, batch_size=26, standardize=True, weight_decay=decay, epochs=200
-    )
+    probe = fit_linear_probe(x, y, batch_size=26, standardize=True, weight_decay=decay, epochs=200)
     ours = accuracy(probe.predict(queries), answers)
     # The mean loss with decay is N times the sum with scikit-learn's 1 / (2 C) as the penalty's weight.
     same_penalty = logistic_regression(x, y, queries, inverse_l2=1 / (len(x) * decay))

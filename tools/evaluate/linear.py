@@ -112,9 +112,7 @@ def main() -> None:
     with in_one_line():
         bank, queries = run.features("backbone", args.tokens, half=False)
         extracted = time.perf_counter() - start
-        found = train_and_test(
-            args, bank, queries, run.device, settings_of(args, run.linear_probe)
-        )
+        found = train_and_test(args, bank, queries, run.device, settings_of(args, run.linear_probe))
     seconds = time.perf_counter() - start
     result = {
         **found,
