@@ -300,6 +300,16 @@ def test_simclr_with_mixco_has_its_authors_views() -> None:
     assert min(rough) < 0.5 * np.median(rough), "some are blurred"
 
 
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "amix").glob("*mocov2_*.py")), ids=lambda path: path.stem
+)
+def test_amix_keeps_moco_v2s_momentum(path: Path) -> None:
+    """§4.2 adopts MoCo v2's settings; the cosine of §4.1 is that of the classifiers."""
+    model = Config.fromfile(path).model
+    assert model.momentum == 0.001 and model.get("end_momentum") is None
+    assert (model.queue_len, model.head.temperature) == (65536, 0.2)
+
+
 def test_several_sizes_add_a_view_and_a_queue_of_each() -> None:
     cfg = Config.fromfile(ROOT / "unmix/mocov2_r50_multiscale_in1k.py")
     multi = cfg.train_dataloader.dataset.pipeline[1]

@@ -9,11 +9,15 @@ model = dict(
         num_images=1_281_167,  # training images; 656 MB of features
         feat_dim=128,
         num_clusters=200))
-# One plain view of each image for the first clusters.
-first_view = [
-    dict(type='LoadImageFromFile'),
-    dict(type='ResizeEdge', scale=256, edge='short'),
-    dict(type='CenterCrop', crop_size=224),
-    dict(type='PackInputs'),
+custom_hooks = [
+    *_base_.custom_hooks,
+    dict(
+        type='mixssl.ODCHook',
+        # One plain view of each image for the first clusters.
+        pipeline=[
+            dict(type='LoadImageFromFile'),
+            dict(type='ResizeEdge', scale=256, edge='short'),
+            dict(type='CenterCrop', crop_size=224),
+            dict(type='PackInputs'),
+        ])
 ]
-custom_hooks = [*_base_.custom_hooks, dict(type='mixssl.ODCHook', pipeline=first_view)]

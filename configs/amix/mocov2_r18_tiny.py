@@ -6,7 +6,6 @@ _base_ = ['../_base_/models/mocov2_r18.py', '../_base_/protocols/amix_tiny.py']
 
 data_preprocessor = dict(mixer=dict(type='mixssl.AMix', alpha=2.0))
 model = dict(
-    end_momentum=0.0,  # 0.999 to 1 along a cosine
     backbone=dict(type='mixssl.ResNetMedium'),  # 3x3 stem, maps of 8x8 in its third stage
     mix_block=dict(type='mixssl.MixBlockPlus', in_channels=256),
     mix_head=dict(type='mixssl.AMixHead'))

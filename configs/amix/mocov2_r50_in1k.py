@@ -5,7 +5,6 @@ _base_ = ['../_base_/mmpretrain/mocov2_r50_in1k.py']
 
 data_preprocessor = dict(mixer=dict(type='mixssl.AMix', alpha=2.0))
 model = dict(
-    end_momentum=0.0,  # 0.999 to 1 along a cosine
     mix_block=dict(type='mixssl.MixBlockPlus', in_channels=1024),
     mix_head=dict(type='mixssl.AMixHead'))
 # Weight decay would pull Mix Block's γ back to where it starts.

@@ -28,10 +28,17 @@ METHODS_OWN = {
 """Arguments that our classes add to mmpretrain's and that mean something without a mixture."""
 SHARED = {
     "AMix, ResNet-18, STL-10": [
+        "amix/mocov2_r18_stl10.py",
+        "amix/amixc_mocov2_r18_stl10.py",
         "amix/mocov2_r18_inter_intra_stl10.py",
         "amix/mocov2_r18_puzzlemix_stl10.py",
     ],
     "AMix, ResNet-18, Tiny ImageNet": ["amix/mocov2_r18_tiny.py", "amix/amixc_mocov2_r18_tiny.py"],
+    "MoCo v2, ResNet-50, ImageNet": [
+        "unmix/mocov2_r50_in1k.py",
+        "amix/mocov2_r50_in1k.py",
+        "amix/amixc_mocov2_r50_in1k.py",
+    ],
     "Un-Mix, MoCo, CIFAR-10": [
         "unmix/moco_r18_cifar10.py",
         "unmix/moco_r18_both_cifar10.py",

@@ -55,8 +55,9 @@ class MixMoCo(MixtureMethod, RegionPooling, MoCo):
             term names then costs a forward pass of the momentum encoder. Only for mixers that make pixels themselves.
         hard_negatives: Config of :class:`~mixssl.models.heads.MoCHiHead`, which adds negatives to the comparisons that
             weigh no rows, such as the clean ones; None for the queue's alone.
-        end_momentum: Where ``momentum`` goes to along half a cosine over the run, in [0, 1]; AMix's 0.999 to 1 is
-            ``momentum=0.001, end_momentum=0.0``. None for a constant momentum, MoCo's own.
+        end_momentum: Where ``momentum`` goes to along half a cosine over the run, in [0, 1]: ``momentum=0.001,
+            end_momentum=0.0`` is 0.999 to 1, which AMix states for its classifiers (§4.1). None for a constant
+            momentum, MoCo's own and, by §4.2, AMix's on MoCo v2.
         **kwargs: Of mmpretrain's MoCo (backbone, neck, head, queue_len, feat_dim, momentum, data_preprocessor, ...),
             of :class:`RegionPooling` (``region_neck``, ``region_momentum``) and of :class:`MixtureMethod`
             (``mix_head``, ``joint_bn``). ``momentum`` is the weight of the new value, 0.001 for the papers' 0.999.
