@@ -194,6 +194,40 @@ def test_the_cifar_recipe_is_the_papers() -> None:
     assert hundred.train_dataloader.dataset.type == "mixssl.CIFAR100"
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "unmix/moco_r18_asymmetric_cifar10.py",
+        "unmix/moco_r18_asymmetric_cifar100.py",
+        "local_global/moco_r18_unmix_cifar10.py",
+    ],
+)
+def test_asymmetric_moco_meets_the_key_of_view_1_alone(name: str) -> None:
+    cfg = Config.fromfile(ROOT / name)
+    model = build(shrunk(cfg))
+    data = model.data_preprocessor(random_batch(cfg), True)
+    terms = model.step_terms(model.settle(data["mixtures"], None), 2)
+    assert {(term.online.view, term.target.view) for term in terms} == {(0, 1), (2, 1)}
+    symmetric = Config.fromfile(ROOT / f"unmix/moco_r18_{name.rpartition('_')[2]}")
+    optimizer = {"lr": 3e-3, "weight_decay": 1e-4} if name.startswith("local") else {}
+    assert cfg.optim_wrapper.optimizer == symmetric.optim_wrapper.optimizer | optimizer
+    assert cfg.train_dataloader == symmetric.train_dataloader
+
+
+def test_cutmix_on_moco_has_the_printed_form_as_an_option() -> None:
+    cfg = Config.fromfile(ROOT / "local_global/moco_r18_cutmix_cifar10.py")
+    shares = []
+    for printed in (False, True):
+        cfg.model.mix_head.reverse_mixed = not printed
+        model = build(shrunk(cfg))
+        data = model.data_preprocessor(random_batch(cfg), True)
+        mixed = [term for term in model.step_terms(data["mixtures"], 2) if term.online.view == 2]
+        assert {term.target.view for term in mixed} == {1}
+        shares.append([term.weight for term in mixed])
+    (normal, reverse), (alone,) = shares
+    assert torch.allclose(normal + reverse, torch.ones(16)) and torch.equal(alone, normal)
+
+
 def test_the_small_recipes_are_those_of_the_papers_protocol() -> None:
     for method, batch in (("simclr", 512), ("byol", 512), ("wmse2", 512), ("wmse4", 256)):
         for data, lr, epochs, size, dim in (
