@@ -139,5 +139,19 @@ def test_the_config_of_a_mixture_trains(page: Path, number: int) -> None:
         )
 
 
+def test_the_units_of_unmix_are_explained_by_what_the_released_code_does() -> None:
+    """It reorders the mixture's embedding, and encodes the mixture once per direction: 14 units, and 11 are enough."""
+    query, mixture, key = 3, 3, 1
+    assert (2 * (query + mixture + key), 2 * query + mixture + 2 * key) == (14, 11)
+    for name in ("docs/en/architecture.md", "docs/en/mixtures/unmix.md"):
+        text = " ".join((ROOT / name).read_text().split())
+        assert "2 × (3 + 3 + 1) = 14" in text and "once per direction" in text, name
+    said = [ROOT / "README.md", ROOT / "configs/unmix/README.md", *ROOT.glob("docs/en/**/*.md")]
+    said += (ROOT / "mixssl/models/heads").glob("*.py")
+    for path in said:
+        text = " ".join(path.read_text().split())
+        assert "second forward pass" not in text and "never encoded again" not in text, path
+
+
 def test_every_recipe_has_its_page() -> None:
     assert {recipe.page for recipe in load_tool().RECIPES} == {page.stem for page in MIXTURE_PAGES}
