@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from support.clusters import clusters
 from support.grid import BACKBONE, CONFIGS, READS, REGIONAL, load_tool, three_steps
 from support.methods_more import projector, run_length
 from support.tiny import WIDTH, build, preprocessor, total, views
+from support.tools import call_tool
 
 from mixssl.registry import MIXERS, MODELS
 
@@ -137,6 +139,44 @@ def test_the_config_of_a_mixture_trains(page: Path, number: int) -> None:
             cfg | {"data_preprocessor": preprocessor(mixer)},
             (1.0, 1.0, 1.5, 1.5) if "extra_sizes" in model else (1.0, 1.0),
         )
+
+
+COMPARE = ROOT / "docs/en/user_guides/compare.md"
+
+
+def _ablations() -> list[list[str]]:
+    """Commands of the guide's section on the papers' ablations, without the interpreter."""
+    section = COMPARE.read_text().partition("## The papers' ablations")[2].partition("\n## ")[0]
+    lines = re.findall(r"^python tools/compare\.py (.*)$", section, re.M)
+    return [shlex.split(line) for line in lines]
+
+
+@pytest.mark.parametrize("command", _ablations(), ids=" ".join)
+def test_an_ablation_of_the_guide_is_planned(
+    command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each is of the paper that has it, on the data that it has it on, and makes the rows that it promises."""
+    monkeypatch.chdir(ROOT)
+    for part in ("train", "val"):
+        (tmp_path / part).mkdir()
+    assert call_tool("compare", *command, "--dry-run", "--data-root", tmp_path) == 0
+    swept = command[command.index("--sweep") + 1].partition("=")[0] if "--sweep" in command else ""
+    folder, data = (
+        {Path(word).parent.name for word in command if word.endswith(".py")},
+        {Path(word).stem.rpartition("_")[2] for word in command if word.endswith(".py")},
+    )
+    papers = {
+        "": ({"mixco"}, {"tiny"}),  # depth, Figure 1
+        "model.clusters.num_clusters": ({"amix"}, {"tiny"}),
+        "data_preprocessor.mixer.p_global": ({"unmix"}, {"cifar10"}),
+        "model.mix_head.temperature": ({"mixco"}, {"tiny"}),
+        "model.mix_head.loss_weight": ({"mixco"}, {"tiny"}),
+    }
+    if swept in papers:
+        assert (folder, data) == papers[swept]
+    else:
+        assert swept == "data_preprocessor.mixer.alpha"
+        assert (folder, data) in (({"unmix"}, {"cifar10"}), ({"amix"}, {"tiny"}))
 
 
 def test_the_units_of_unmix_are_explained_by_what_the_released_code_does() -> None:

@@ -25,4 +25,12 @@ def test_the_page_repeats_the_published_figures_and_links_every_config() -> None
         if name != "Source"
         for figures in table.values()
     ]
-    assert len(reported) == 12 and set(reported) == rows
+    assert len(reported) == 19 and set(reported) == rows
+
+
+def test_amix_is_compared_with_its_own_baseline() -> None:
+    models = yaml.safe_load((FOLDER / "metafile.yml").read_text())["Models"]
+    tables = models[0]["Metadata"]["Reported by the papers"]
+    unmix, amix = tables["VOC 2007 test, box"], tables["VOC 2007 test, box, AMix"]
+    assert amix["MoCo v2"] == [82.2, 56.9, 63.4] != unmix["MoCo v2, 200 epochs"]
+    assert not [name for name in unmix if "AMix" in name]

@@ -19,10 +19,11 @@ class MixCoHead(MixHead):
     """Soft cross-entropy of a mixture over all keys of the batch and the bank (MixCo, Kim et al. 2020, eq. 3).
 
     The key of the own image gets λ and that of the partner 1 - λ; both stand in the denominator, unlike in Un-Mix,
-    where each is contrasted without the other. A mixture of view s is compared with every clean view but s. The paper's
-    Algorithm 1 names a Kullback-Leibler divergence; eq. 3 and the authors' code are this cross-entropy, which has the
-    same gradient. Their code takes the logarithm of a softmax, which underflows at this temperature; here it is a
-    log-sum-exp in fp32.
+    where each is contrasted without the other. A mixture of view s is compared with every clean view but s. Eq. 3 and
+    the authors' code are this cross-entropy. The paper's Algorithm 1 names ``torch.nn.KLDivLoss`` instead, and hands
+    it raw logits, for which it wants log-probabilities, and has it average over all entries: of log-probabilities and
+    by rows it would have the same gradient, as printed it has another. The authors' code takes the logarithm of a
+    softmax, which underflows at this temperature; here it is a log-sum-exp in fp32.
 
     Args:
         temperature: τ_mix of the softmax, > 0; the authors take 0.05 for MoCo and 0.5 for SimCLR. None takes the

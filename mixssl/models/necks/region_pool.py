@@ -19,14 +19,15 @@ __all__ = ["RegionPool", "interpolation_matrix", "region_weights"]
 class RegionPool(BaseModule):
     """Projects a feature map and averages it over regions of the image (local/global CutMix, Lam 2022, §3.2.1).
 
-    The paper projects the map by a 1 x 1 convolution, upsamples it bilinearly to the size of the image, and averages
-    inside and outside of the box. All three are linear, and upsampling is separable: the average over a region is the
-    map weighted per cell, the weights being sums over the rows and columns of the 1-D interpolation matrices. So
-    nothing is upsampled here, and the convolution sees one vector per region; the numbers are the same.
+    The paper upsamples the map bilinearly to the size of the image and averages inside and outside of the box; its
+    authors' code, not the paper, projects the map first, by a 1 x 1 convolution to 128 channels. All three are linear,
+    and upsampling is separable: the average over a region is the map weighted per cell, the weights being sums over the
+    rows and columns of the 1-D interpolation matrices. So nothing is upsampled here, and the convolution sees one
+    vector per region; the numbers are the same.
 
     Args:
         in_channels: Of the backbone's last map.
-        out_channels: Of the embedding; the paper uses 128.
+        out_channels: Of the embedding; the authors' code has 128.
         init_cfg: As in mmengine.
     """
 
