@@ -1,5 +1,6 @@
-# What every run of mixssl has beside mmpretrain's own runtime. Sets `custom_hooks` alone, so that it goes together with
-# bases that inherit mmpretrain's runtime; default_runtime.py is the whole runtime for configs that don't.
+# What every run of mixssl has beside the runtime of mmpretrain. tools/train.py adds it to configs that lack it; a
+# runner of your own needs this base. Sets `custom_hooks` alone, so that it goes together with bases that inherit
+# mmpretrain's runtime; default_runtime.py is the whole runtime for configs that don't.
 #
 # Figures also go to TensorBoard, W&B or MLflow where a config (or --cfg-options) names mmengine's backend for it:
 #   visualizer = dict(vis_backends=[

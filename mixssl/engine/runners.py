@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from mmengine.config import Config
 from mmengine.dist import broadcast
@@ -10,15 +12,22 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 from torch import nn
 
+from mixssl.engine.run_defaults import fill_hooks
 from mixssl.engine.step_options import OF_MODEL, apply_model_options
 
 __all__ = ["build_runner"]
 
 
 class _OptionsRunner(Runner):
-    """A runner that carries out the config's options for the model before anything is wrapped around it."""
+    """A runner that has our hooks, and carries out the config's options for the model before anything wraps it."""
 
     _drawn = False
+
+    def register_hooks(
+        self, default_hooks: dict[str, Any] | None = None, custom_hooks: list | None = None
+    ) -> None:
+        """Registers the config's hooks and those that every run has."""
+        super().register_hooks(*fill_hooks(default_hooks, custom_hooks))
 
     def wrap_model(self, model_wrapper_cfg: dict | None, model: nn.Module) -> nn.Module:
         """Wraps the model after changing its encoders as the config asks."""
@@ -60,8 +69,12 @@ class _PlainBNRunner(_OptionsRunner):
 
 
 def build_runner(cfg: Config, notes: list[str]) -> Runner:
-    """Builds the runner that a config asks for, and logs ``notes``."""
+    """Builds the runner that a config asks for, with the hooks that every run has, and logs ``notes``."""
     if "runner_type" in cfg:
+        cfg = Config(cfg.to_dict(), filename=cfg.filename)
+        cfg.default_hooks, cfg.custom_hooks = fill_hooks(
+            cfg.get("default_hooks"), cfg.get("custom_hooks")
+        )
         runner = RUNNERS.build(cfg)
     elif cfg.launcher == "none" or not torch.cuda.is_available():
         runner = _PlainBNRunner.from_cfg(cfg)

@@ -26,13 +26,11 @@ FUSED = ("Adam", "AdamW", "SGD")
 
 
 def apply_step_options(cfg: Config) -> None:
-    """Carries out what stands in a config before anything is built: ``amp``, ``fused_optimizer``, and the log's hook.
+    """Carries out what stands in a config before anything is built: ``amp`` and ``fused_optimizer``.
 
     Args:
         cfg: Changed in place: ``amp="bfloat16"`` or ``"float16"`` makes the optimizer wrapper one of mixed precision,
-            ``fused_optimizer=True`` sets ``optim_wrapper.optimizer.fused``, or takes ``mixssl.LARS`` for ``LARS``; the
-            hook that tells the log about losses becomes one that does not stop the device in each iteration, unless
-            ``default_hooks.runtime_info`` names another.
+            ``fused_optimizer=True`` sets ``optim_wrapper.optimizer.fused``, or takes ``mixssl.LARS`` for ``LARS``.
 
     Raises:
         ConfigError: A value or an optimizer that an option can't work with, options that exclude each other, or
@@ -43,9 +41,6 @@ def apply_step_options(cfg: Config) -> None:
         _use_amp(cfg, str(cfg.amp))
     if cfg.get("fused_optimizer"):
         _fuse(cfg)
-    if cfg.get("default_hooks") is None:
-        cfg.default_hooks = {}
-    cfg.default_hooks.setdefault("runtime_info", {"type": "mixssl.IntervalRuntimeInfoHook"})
 
 
 def apply_model_options(model: nn.Module, cfg: Mapping[str, Any]) -> list[str]:

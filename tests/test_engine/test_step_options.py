@@ -36,14 +36,10 @@ def _cfg(optimizer: dict = SGD, **options: Any) -> Config:
     return Config({"model": {"backbone": {}}, "optim_wrapper": wrapper, **options})
 
 
-def test_without_options_the_optimizer_stays_and_losses_are_not_read_one_by_one() -> None:
+def test_without_options_the_config_stays() -> None:
     cfg = _cfg()
     apply_step_options(cfg)
-    assert cfg.optim_wrapper.to_dict() == _cfg().optim_wrapper.to_dict()
-    assert cfg.default_hooks.runtime_info.type == "mixssl.IntervalRuntimeInfoHook"
-    own = _cfg(default_hooks={"runtime_info": {"type": "RuntimeInfoHook"}})
-    apply_step_options(own)
-    assert own.default_hooks.runtime_info.type == "RuntimeInfoHook"
+    assert cfg.to_dict() == _cfg().to_dict()
 
 
 @pytest.mark.parametrize("before", [{}, {"type": "AmpOptimWrapper", "loss_scale": "dynamic"}])

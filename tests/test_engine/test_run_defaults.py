@@ -1,0 +1,40 @@
+"""What a run has that its config does not name."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from mixssl.engine.hooks import ProgressHook
+from mixssl.engine.run_defaults import DEFAULT_HOOKS, fill_hooks
+
+ALL = {name: {"type": kind} for name, kind in DEFAULT_HOOKS.items()}
+STOP = {"type": "mixssl.GracefulStopHook", "interval": 2}
+
+
+def _without(*names: str) -> dict[str, Any]:
+    return {name: hook for name, hook in ALL.items() if name not in names}
+
+
+@pytest.mark.parametrize(
+    ("default", "custom", "filled"),
+    [
+        (None, None, (ALL, [])),
+        ({"timer": None}, [], ({"timer": None, **ALL}, [])),
+        ({"graceful_stop": STOP}, None, ({**ALL, "graceful_stop": STOP}, [])),
+        (None, [STOP], (_without("graceful_stop"), [STOP])),
+        (None, [{"type": "EMAHook"}], (ALL, [{"type": "EMAHook"}])),
+        ({"graceful_stop": None}, [STOP], (_without("graceful_stop"), [])),
+        ({"runtime_info": None}, None, ({**ALL, "runtime_info": None}, [])),
+    ],
+)
+def test_hooks_that_a_config_leaves_open_are_filled_in(
+    default: dict | None, custom: list | None, filled: tuple[dict, list]
+) -> None:
+    assert fill_hooks(default, custom) == filled
+
+
+def test_a_hook_that_is_built_counts_too() -> None:
+    hook = ProgressHook()
+    assert fill_hooks(None, [hook]) == (_without("progress"), [hook])
