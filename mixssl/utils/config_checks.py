@@ -37,7 +37,14 @@ def check_config(cfg: Mapping[str, Any], world_size: int = 1) -> None:
     Raises:
         ConfigError: A ValueError with one line: the value, what is allowed, and the way out.
     """
-    for check in (_check_collate, _check_batch, _check_mix_head, _check_clusters, _check_data):
+    for check in (
+        _check_preprocessor,
+        _check_collate,
+        _check_batch,
+        _check_mix_head,
+        _check_clusters,
+        _check_data,
+    ):
         check(cfg, world_size)
 
 
@@ -106,10 +113,24 @@ def _type_name(node: Any) -> str:
     return kind.rpartition(".")[2] if isinstance(kind, str) else getattr(kind, "__name__", "")
 
 
-def _preprocessor(cfg: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The data preprocessor's dict: in the model, or beside it."""
+def _preprocessor(cfg: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
+    """The data preprocessor's place in the config, in the model or beside it, and its dict."""
     model = cfg.get("model") or {}
-    return model.get("data_preprocessor") or cfg.get("data_preprocessor") or {}
+    if "data_preprocessor" in model:
+        return "model.data_preprocessor", model["data_preprocessor"] or {}
+    return "data_preprocessor", cfg.get("data_preprocessor") or {}
+
+
+def _check_preprocessor(cfg: Mapping[str, Any], world_size: int) -> None:
+    """A data preprocessor in the model hides the one beside it: mean and std, or a mixer, would be lost."""
+    place, read = _preprocessor(cfg)
+    lost = set(cfg.get("data_preprocessor") or {}) - set(read) - {"type", "_scope_"}
+    if lost:
+        raise ConfigError(
+            f"{place} is set, and {', '.join(sorted(lost))} of the data_preprocessor beside it would not be read: "
+            f"write what is to change into the latter, as in data_preprocessor.mixer=..., and take {place} out, or "
+            "give that one everything"
+        )
 
 
 def _check_collate(cfg: Mapping[str, Any], world_size: int) -> None:
@@ -126,7 +147,7 @@ def _check_collate(cfg: Mapping[str, Any], world_size: int) -> None:
                 f"{name}.collate_fn holds the key _scope_, which configs inherited from mmpretrain gain, and the first "
                 f"batch would fail: write {name} = {COLLATE_FIX} into the config"
             )
-        trains = name == "train_dataloader" and _type_name(_preprocessor(cfg)) in SELF_SUPERVISED
+        trains = name == "train_dataloader" and _type_name(_preprocessor(cfg)[1]) in SELF_SUPERVISED
         if trains and _type_name(collate) == "pseudo_collate":
             raise ConfigError(
                 f"{name}.collate_fn is pseudo_collate, which leaves a batch unstacked, and pre-training needs stacked "
@@ -140,10 +161,11 @@ def _check_batch(cfg: Mapping[str, Any], world_size: int) -> None:
     batch = loader.get("batch_size") or (loader.get("batch_sampler") or {}).get("batch_size")
     if batch is None:
         return
-    if batch < 2 and _preprocessor(cfg).get("mixer") is not None:
+    place, preprocessor = _preprocessor(cfg)
+    if batch < 2 and preprocessor.get("mixer") is not None:
         raise ConfigError(
             f"train_dataloader.batch_size is {batch}, and a mixture needs at least 2 images: raise it, or set "
-            "model.data_preprocessor.mixer=None to train without mixtures"
+            f"{place}.mixer=None to train without mixtures"
         )
     queue = (cfg.get("model") or {}).get("queue_len")
     if queue is None:
@@ -170,10 +192,11 @@ def _nearest(queue: int, total: int) -> int:
 
 def _check_mix_head(cfg: Mapping[str, Any], world_size: int) -> None:
     """Mixtures that nobody turns into a loss."""
-    mixer = _preprocessor(cfg).get("mixer")
+    place, preprocessor = _preprocessor(cfg)
+    mixer = preprocessor.get("mixer")
     if mixer is not None and (cfg.get("model") or {}).get("mix_head") is None:
         raise ConfigError(
-            f"model.data_preprocessor.mixer is {_type_name(mixer) or mixer} and model.mix_head is not set: add for "
+            f"{place}.mixer is {_type_name(mixer) or mixer} and model.mix_head is not set: add for "
             "instance model.mix_head=dict(type='mixssl.UnMixHead'), or set the mixer to None"
         )
 

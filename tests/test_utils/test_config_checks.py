@@ -236,3 +236,21 @@ def test_a_root_from_the_command_line_reaches_the_loaders_of_a_k_nn():
     unused = _monitored({"type": "mixssl.ProgressHook"})
     with pytest.raises(ConfigError, match="no data set of the config has a data_root"):
         set_data_root(unused, "elsewhere")
+
+
+@pytest.mark.parametrize(
+    ("outer", "lost"),
+    [
+        ({"mean": [1.0], "mixer": {"type": "mixssl.MixCo"}}, "mean of the"),
+        ({"mean": [1.0], "std": [2.0]}, "mean, std of the"),
+        ({"type": "SelfSupDataPreprocessor", "mixer": None}, None),
+        (None, None),
+    ],
+)
+def test_what_a_preprocessor_in_the_model_hides_is_named(outer, lost):
+    cfg = _config(data_preprocessor=outer)
+    if lost is None:
+        check_config(cfg)
+    else:
+        with pytest.raises(ConfigError, match=lost):
+            check_config(cfg)

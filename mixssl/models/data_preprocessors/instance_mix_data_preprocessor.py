@@ -76,9 +76,12 @@ class InstanceMixDataPreprocessor(SelfSupDataPreprocessor):
             ``inputs``, ``data_samples`` and, where mixed, ``mixtures``.
 
         Raises:
+            ConfigError: In training, if images are bytes, 0 to 255, and there is no mean and std to normalise them by.
             TypeError: If there is a mixer and ``inputs`` is no list of views, or are views to be made and it is one.
             ValueError: If the mixer can't mix this batch.
         """
+        if training and not self._enable_normalize:
+            _refuse_bytes(data.get("inputs"))
         out: dict
         if training and self.views is not None:
             out = {
@@ -115,3 +118,14 @@ class InstanceMixDataPreprocessor(SelfSupDataPreprocessor):
             for view in views:
                 view.sub_(self.mean).div_(self.std)
         return views
+
+
+def _refuse_bytes(inputs: Any) -> None:
+    """Raises a ConfigError at images that nobody has normalised and nobody will."""
+    first = inputs[0] if isinstance(inputs, (list, tuple)) and inputs else inputs
+    if isinstance(first, Tensor) and first.dtype == torch.uint8:
+        raise ConfigError(
+            "the data preprocessor has no mean and std, and the images are bytes, 0 to 255: give it both, as in "
+            "data_preprocessor=dict(mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375], to_rgb=True); one "
+            "inside model replaces the one beside it, with its mean and std"
+        )
