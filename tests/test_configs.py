@@ -228,6 +228,41 @@ def test_cutmix_on_moco_has_the_printed_form_as_an_option() -> None:
     assert torch.allclose(normal + reverse, torch.ones(16)) and torch.equal(alone, normal)
 
 
+READINGS = [
+    ("amix/mocov2_r18_stl10.py", "eq. 5 prints one", {"model.mix_block.shared_projection": True}),
+    ("amix/mocov2_r18_stl10.py", "image j's from the key's", {}),
+    ("amix/mocov2_r18_stl10.py", "85.44 with BCE", {"model.mix_head.block": ("contrast",)}),
+    ("amix/amixc_mocov2_r18_stl10.py", "85.60 with BCE", {"model.mix_head.block": ("cluster",)}),
+    ("amix/amixc_mocov2_r18_stl10.py", "leaves", {"model.clusters.detach": True}),
+    ("amix/README.md", "The code lets it go to 0", {}),
+    ("amix/README.md", "is stated for classifiers", {}),
+    ("mixco/mocov2_r18_tiny.py", "ImageNet's statistics and 224 pixels", {"model.joint_bn": False}),
+    ("unmix/mocov2_r50_in1k.py", "run.sh says 0.5", {"data_preprocessor.mixer.p_global": 0.5}),
+    ("unmix/moco_r18_cifar100.py", "takes CIFAR-10's", {"data_preprocessor.mean": [125.3] * 3}),
+    *(
+        (f"unmix/wmse4_r18_{data}.py", "README of W-MSE", {"train_dataloader.batch_size": 512})
+        for data in ("cifar10", "cifar100", "stl10", "tiny")
+    ),
+    ("local_global/moco_r18_cutmix_cifar10.py", "alone", {"model.mix_head.reverse_mixed": False}),
+]
+"""Where paper and code, or two places of a paper, leave more than one reading: where that is said, a word of it, and
+the option that the other reading is."""
+
+
+@pytest.mark.parametrize(
+    ("name", "said", "other"), READINGS, ids=[f"{name}-{said}" for name, said, _ in READINGS]
+)
+def test_a_reading_is_named_where_the_recipe_is(name: str, said: str, other: dict) -> None:
+    assert said in " ".join((ROOT / name).read_text().replace("\n# ", " ").split())
+    if other:
+        cfg = Config.fromfile(ROOT / name)
+        before = copy.deepcopy(cfg)
+        cfg.merge_from_dict(other)
+        assert cfg != before
+        with run_length(1000):
+            build(shrunk(cfg))
+
+
 def test_the_small_recipes_are_those_of_the_papers_protocol() -> None:
     for method, batch in (("simclr", 512), ("byol", 512), ("wmse2", 512), ("wmse4", 256)):
         for data, lr, epochs, size, dim in (

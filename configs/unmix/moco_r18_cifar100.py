@@ -1,4 +1,5 @@
 # As moco_r18_cifar10.py, on CIFAR-100.
+# Normalised by CIFAR-100's statistics; the authors' script takes CIFAR-10's here too (data_preprocessor.mean and .std).
 # Weighted k-NN with k = 200 on the output, top-1. Paper (Un-Mix, Table 3): 65.49 without mixtures, 68.83 with.
 _base_ = ['../_base_/models/moco_r18_small.py', '../_base_/protocols/moco_cifar100.py']
 

@@ -3,6 +3,6 @@
 _base_ = ['../_base_/mmpretrain/mocov2_r50_in1k.py']
 
 data_preprocessor = dict(
-    # Regions only, as the paper has it on ImageNet; the script the authors released runs p_global=0.5.
+    # Regions only, as the paper has it on ImageNet, and as their parser's default is; the authors' run.sh says 0.5.
     mixer=dict(type='mixssl.UnMix', alpha=1.0, p_global=0.0))
 model = dict(mix_head=dict(type='mixssl.UnMixHead'))

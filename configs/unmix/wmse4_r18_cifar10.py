@@ -1,4 +1,5 @@
-# As wmse2_r18_cifar10.py, with four views of each image and half the batch.
+# As wmse2_r18_cifar10.py, with four views of each image and half the batch: 256 by the README of W-MSE's authors,
+# where Un-Mix's appendix has 512 for all (train_dataloader.batch_size=512).
 # Paper (Un-Mix, Table 3): linear 91.99 and 5-NN 89.87 without mixtures, 93.18 and 91.70 with.
 _base_ = ['./wmse2_r18_cifar10.py']
 

@@ -1,4 +1,5 @@
-# As wmse2_r18_cifar100.py, with four views of each image and half the batch.
+# As wmse2_r18_cifar100.py, with four views of each image and half the batch: 256 by the README of W-MSE's authors,
+# where Un-Mix's appendix has 512 for all (train_dataloader.batch_size=512).
 # Paper (Un-Mix, Table 3): linear 67.64 and 5-NN 56.45 without mixtures, 69.70 and 60.74 with.
 _base_ = ['./wmse2_r18_cifar100.py']
 

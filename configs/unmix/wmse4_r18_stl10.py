@@ -1,4 +1,5 @@
-# As wmse2_r18_stl10.py, with four views of each image and half the batch.
+# As wmse2_r18_stl10.py, with four views of each image and half the batch: 256 by the README of W-MSE's authors,
+# where Un-Mix's appendix has 512 for all (train_dataloader.batch_size=512).
 # Paper (Un-Mix, Table 3): linear 91.75 and 5-NN 88.59 without mixtures, 91.96 and 88.71 with.
 _base_ = ['./wmse2_r18_stl10.py']
 

@@ -1,4 +1,5 @@
-# As wmse2_r18_tiny.py, with four views of each image and half the batch.
+# As wmse2_r18_tiny.py, with four views of each image and half the batch: 256 by the README of W-MSE's authors,
+# where Un-Mix's appendix has 512 for all (train_dataloader.batch_size=512).
 # Paper (Un-Mix, Table 3): linear 49.22 and 5-NN 35.44 without mixtures, 50.67 and 36.13 with.
 _base_ = ['./wmse2_r18_tiny.py']
 
