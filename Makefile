@@ -20,13 +20,10 @@ help: ## list these commands
 
 # Variables, as `make help` lists them:
 # PYTHON: which Python .venv is made with, for instance make setup PYTHON=python3.12
-# XDG_CACHE_HOME: det keeps its wheel below it, in mixssl/wheels; ~/.cache where not set
-# MAX_JOBS: how many files det compiles at a time, each in up to 1 GB of memory; by default four, or one a core less one
-# FORCE_CUDA: 1 compiles det's operators for GPUs, 0 for the CPU alone; by default as the machine is
 
 setup: $(STAMP) ## make .venv with the pinned dependencies and mixssl, editable
 
-det: $(DETECTION) ## add what detection needs; compiles mmcv's operators once (12 minutes on two cores), later clones reuse them
+det: $(DETECTION) ## add what detection needs
 
 lint: $(STAMP) ## check style, format and types
 	$(BIN)/ruff check .
@@ -53,8 +50,8 @@ clean: ## remove .venv, caches and build products; keeps work_dirs
 	rm -rf $(VENV) build dist *.egg-info mixssl/.mim .mypy_cache .ruff_cache .pytest_cache
 	find mixssl configs tools tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# mmcv without its dependencies and operators: see requirements/runtime.txt. The operators would take minutes to
-# compile and only detection needs them.
+# mmcv without its dependencies, see requirements/runtime.txt, and without its operators, which would have to be compiled:
+# torchvision's stand in for those that are needed.
 $(STAMP): $(REQUIREMENTS) setup.py mixssl/utils/versions.py
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 13))' 2>/dev/null || { \
 	  echo "mixssl needs Python 3.10, 3.11 or 3.12, but $(PYTHON) is $$($(PYTHON) --version 2>&1); choose one: make setup PYTHON=python3.12" >&2; \
@@ -67,13 +64,8 @@ $(STAMP): $(REQUIREMENTS) setup.py mixssl/utils/versions.py
 	@$(BIN)/python -c 'import mixssl; print("mixssl", mixssl.__version__, "is installed")'
 	@touch $@
 
-ifneq ($(filter det,$(MAKECMDGOALS)),)
-.PHONY: $(DETECTION) # asked for by name, it looks again
-endif
-
-# Without dependencies for the same reason. The script says what it does, and proves the operators by using them.
-$(DETECTION): $(STAMP) requirements/det.txt tools/setup/mmcv_ops.py
+# Without dependencies for the same reason.
+$(DETECTION): $(STAMP) requirements/det.txt
 	$(BIN)/pip install -q --no-deps -r requirements/det.txt
-	@$(BIN)/python tools/setup/mmcv_ops.py
-	@$(BIN)/python -W ignore -c 'import mmdet.datasets, mmdet.models; print("mmdet", mmdet.__version__, "is installed")'
+	@$(BIN)/python -c 'import mixssl, mmdet.datasets, mmdet.models; print("mmdet", mmdet.__version__, "is installed")'
 	@touch $@

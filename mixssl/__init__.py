@@ -17,10 +17,12 @@ from mixssl.version import __version__
 
 check_versions()
 
-# Only now: it imports mmengine, whose presence and version have just been checked.
+# Only now: they import mmengine, whose presence and version have just been checked.
 from mixssl.utils.config_lookup import register_config_lookup  # noqa: E402
+from mixssl.utils.quiet import silence_known_noise  # noqa: E402
 
 register_config_lookup()
 provide_operators()
+silence_known_noise()
 
 __all__ = ["__version__"]

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import importlib
-import io
 
 from mixssl.utils.errors import ConfigError
 
@@ -28,8 +26,7 @@ def missing_for_detection() -> str | None:
         ("mmdet.datasets", "all that the data sets of mmdet (onedl-mmdetection) import"),
     ):
         try:
-            with contextlib.redirect_stdout(io.StringIO()):  # it tells of data sets it can't read
-                importlib.import_module(module)
+            importlib.import_module(module)
         except Exception as error:  # whatever it is, the module is of no use
             reason = str(error).partition("\n")[0]
             return f"detection needs {name}, which can't be imported here ({reason}): {WAY_OUT}"
