@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Fine-tunes a detector from a pre-trained backbone, several times: tools/transfer_det.sh CONFIG PRETRAIN [OPTIONS]
-# PRETRAIN: a checkpoint of pre-training, or "random". OPTIONS: those that tools/train.py and tools/test.py share.
+# PRETRAIN: a checkpoint of pre-training, torchvision://resnet50 or "random". OPTIONS: those of tools/train.py and test.py.
 # TRIALS=3 trials with the seeds SEED=0, 1, 2 on GPUS devices (all there are) and PORT; ENCODER=online or momentum.
 # WORK_DIR: work_dirs/transfer/<config>. Called again, it goes on where it was stopped; what is done stays done.
 set -euo pipefail

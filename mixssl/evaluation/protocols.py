@@ -113,7 +113,7 @@ def evaluate(
         sets = [extract_features(model, loader, feature, tokens) for loader in (bank, query)]
         for name in protocols:
             if PROTOCOLS[name].feature == feature:
-                found[name] = PROTOCOLS[name].accuracy(*sets, device, linear_probe or {})
+                found[name] = PROTOCOLS[name].accuracy(sets[0], sets[1], device, linear_probe or {})
     return {name: found[name] for name in protocols}
 
 

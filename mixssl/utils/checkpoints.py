@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from mixssl.utils.errors import ConfigError
+from mixssl.utils.torchvision_weights import SCHEME, torchvision_file
 
 __all__ = ["Checkpoint", "read_checkpoint", "settings_in"]
 
@@ -52,11 +53,14 @@ def read_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
     names is called but what rebuilds tensors.
 
     Args:
-        path: A file of torch.save, of today or of before torch 1.6.
+        path: A file of torch.save, of today or of before torch 1.6, or ``torchvision://`` and the name of weights that
+            torchvision publishes, which are downloaded unless they are in torch's cache.
 
     Raises:
         ConfigError: There is no such file, or it holds no weights: one line with the reason.
     """
+    if isinstance(path, str) and path.startswith(SCHEME):
+        path = torchvision_file(path.removeprefix(SCHEME))
     path = Path(path)
     if not path.is_file():
         raise ConfigError(f"there is no checkpoint {str(path)!r}: name an existing file")
