@@ -50,6 +50,30 @@ def test_tsne(models: tuple[Path, Path, Path], tmp_path: Path, feature: str) -> 
     assert found["models"]["two"]["features"] == pytest.approx(expected, rel=1e-4)
 
 
+def test_tsne_of_training_images_of_classes_at_random(
+    models: tuple[Path, Path, Path], tmp_path: Path
+) -> None:
+    """As MixCo's Figure 3 has it."""
+    found = []
+    for seed in (0, 1):
+        picture = tmp_path / f"{seed}.png"
+        options = ["--images", "train", "--random-classes", 3, "--num", 1000, "--seed", seed]
+        assert call_tool("analysis/tsne", *models, *options, "--picture", picture) == 0
+        found.append(made(picture))
+    assert all(len(row["classes"]) == 3 and row["of"] == "knn_bank" for row in found)
+    assert found[0]["classes"] != found[1]["classes"]
+    cfg = Config.fromfile(models[0])
+    bank = prepare_loaders(cfg)[0]
+    model, _ = prepare_model(cfg, str(models[1]), ("backbone",), "cpu")
+    features, labels = extract_features(model, bank)
+    assert labels is not None
+    kept = torch.isin(labels, torch.tensor(found[0]["classes"]))
+    rows = torch.nn.functional.normalize(features[kept])
+    assert found[0]["images"] == len(rows) < len(labels)
+    expected = cluster_indices(rows, labels[kept])._asdict()
+    assert found[0]["models"]["one"]["features"] == pytest.approx(expected, rel=1e-4)
+
+
 def test_weights(models: tuple[Path, Path, Path], tmp_path: Path) -> None:
     picture = tmp_path / "weights.png"
     arguments = [*models[1:], "--names", "a", "b", "--layers", 1, 20, "--picture", picture]
@@ -104,6 +128,7 @@ class TestBadInput:
             ("tsne", ["--names", "one"], "2 files have the names one"),
             ("tsne", ["--classes", "11"], "no image has that label"),
             ("tsne", ["--classes", "3"], "1 classes among"),
+            ("tsne", ["--random-classes", "11"], "--random-classes is 11 and must lie in [1, 10]"),
             ("attention", ["--images", "60"], "the data set has 60 images"),
             ("attention", ["--num", "0"], "--num is 0"),
             ("alignment", ["--num", "1"], "--num is 1"),
