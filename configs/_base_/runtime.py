@@ -10,6 +10,7 @@
 #       dict(type='MLflowVisBackend', exp_name='mixssl'),
 #   ])
 custom_hooks = [
+    dict(type='mixssl.RunCheckHook'),
     dict(type='mixssl.WholeCheckpointHook'),
     dict(type='mixssl.StopOnNonFiniteLossHook', interval=50),
     dict(type='mixssl.ExactResumeHook'),

@@ -112,6 +112,7 @@ class InMemory(Dataset):
                 f"InMemory: {self._name} has no get_data_info and pipeline of its own; put the data sets that it wraps "
                 "into InMemory, one by one"
             )
+        self.dataset = inner
         inner.full_init()  # it may change the pipeline
         self.metainfo: dict[str, Any] = inner.metainfo
         steps = inner.pipeline.transforms

@@ -9,6 +9,7 @@ __all__ = ["DEFAULT_HOOKS", "fill_hooks"]
 
 DEFAULT_HOOKS = {
     "runtime_info": "mixssl.IntervalRuntimeInfoHook",
+    "run_check": "mixssl.RunCheckHook",
     "whole_checkpoint": "mixssl.WholeCheckpointHook",
     "stop_on_non_finite_loss": "mixssl.StopOnNonFiniteLossHook",
     "exact_resume": "mixssl.ExactResumeHook",

@@ -9,9 +9,10 @@ from mmengine.config import Config
 from mmengine.dist import broadcast
 from mmengine.model import BaseModule, is_model_wrapper, revert_sync_batchnorm
 from mmengine.registry import RUNNERS
-from mmengine.runner import Runner
+from mmengine.runner import BaseLoop, Runner
 from torch import nn
 
+from mixssl.engine.hooks.run_check_hook import check_loop
 from mixssl.engine.run_defaults import fill_hooks
 from mixssl.engine.step_options import OF_MODEL, apply_model_options
 
@@ -28,6 +29,12 @@ class _OptionsRunner(Runner):
     ) -> None:
         """Registers the config's hooks and those that every run has."""
         super().register_hooks(*fill_hooks(default_hooks, custom_hooks))
+
+    def build_train_loop(self, loop: BaseLoop | dict) -> BaseLoop:
+        """Builds the loop, and refuses one in which nothing would be trained."""
+        built: BaseLoop = super().build_train_loop(loop)
+        check_loop(built)
+        return built
 
     def wrap_model(self, model_wrapper_cfg: dict | None, model: nn.Module) -> nn.Module:
         """Wraps the model after changing its encoders as the config asks."""

@@ -18,6 +18,7 @@ def test_runtime_sets_the_hooks_alone():
     assert list(cfg) == ["custom_hooks"]
     built = [type(ROOT_HOOKS.build(hook)).__name__ for hook in cfg.custom_hooks]
     assert built == [
+        "RunCheckHook",
         "WholeCheckpointHook",
         "StopOnNonFiniteLossHook",
         "ExactResumeHook",
@@ -32,7 +33,7 @@ def test_runtime_goes_together_with_mmpretrains(tmp_path):
         f"_base_ = ['mmpretrain::_base_/default_runtime.py', {str(BASE / 'runtime.py')!r}]\n"
     )
     cfg = Config.fromfile(path)
-    assert cfg.default_scope == "mmpretrain" and len(cfg.custom_hooks) == 5
+    assert cfg.default_scope == "mmpretrain" and len(cfg.custom_hooks) == 6
 
 
 def test_the_whole_runtime_has_what_mmpretrains_has():
@@ -40,7 +41,7 @@ def test_the_whole_runtime_has_what_mmpretrains_has():
     theirs = Config.fromfile(
         files("mmpretrain") / ".mim" / "configs" / "_base_" / "default_runtime.py"
     )
-    assert set(theirs) <= set(ours) and len(ours.custom_hooks) == 5
+    assert set(theirs) <= set(ours) and len(ours.custom_hooks) == 6
     assert ours.default_scope == theirs.default_scope
     assert set(theirs.default_hooks) == set(ours.default_hooks)
 
@@ -50,6 +51,7 @@ def test_hooks_run_in_the_order_that_keeps_checkpoints_good(tmp_path):
     cfg = Config.fromfile(BASE / "runtime.py")
     runner = toy_runner(tmp_path, list(cfg.custom_hooks))
     order = [type(hook).__name__ for hook in runner.hooks]
+    assert order[0] == "RunCheckHook"
     assert order.index("StopOnNonFiniteLossHook") < order.index("CheckpointHook")
     assert order.index("ExactResumeHook") < order.index("CheckpointHook")
     assert order.index("ParamSchedulerHook") < order.index("GracefulStopHook")

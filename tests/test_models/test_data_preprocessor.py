@@ -1,4 +1,4 @@
-"""InstanceMixDataPreprocessor and bytes that nobody normalises; what it mixes and makes is tested with mixers and views."""
+"""InstanceMixDataPreprocessor and bytes that nobody normalises; its mixers and views have tests of their own."""
 
 from __future__ import annotations
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from pathlib import Path
 
@@ -21,8 +22,19 @@ WITH_OPTIONS = {
         ["train_dataloader.batch_size=1"],
         r"batch_size is 1, and a mixture needs .* raise it, or set data_preprocessor.mixer=None",
     ),
+    "data smaller than a batch": (
+        ["train_dataloader.dataset.indices=10", "model.queue_len=32"],
+        r"dataset has 10 images and a batch takes 16, .* no step: set train_dataloader.batch_size to at most 10",
+    ),
+    "no epoch": (["train_cfg.max_epochs=0"], r"train_cfg.max_epochs is 0, .* at least 1"),
 }
 """What is given as --cfg-options, and the line that it gets."""
+
+
+@pytest.fixture(autouse=True)
+def _loggers_of_earlier_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They write to what was captured for another test, and is closed."""
+    monkeypatch.setattr(logging, "raiseExceptions", False)
 
 
 @pytest.fixture(scope="module")
@@ -45,3 +57,42 @@ def test_an_option_that_can_not_work_gets_one_line(
     assert call_tool("train", tiny, "--work-dir", tmp_path, "--cfg-options", *options) == 2
     assert re.search(line, said(capfd))
     assert not list(tmp_path.glob("*.pth"))
+
+
+def _log(work_dir: Path) -> str:
+    """What the last run has written into its log."""
+    return max(work_dir.glob("*/*.log"), key=lambda path: path.stat().st_mtime).read_text()
+
+
+@pytest.fixture(scope="module")
+def finished(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Work directory of a run of one epoch."""
+    work_dir = tmp_path_factory.mktemp("finished")
+    options = ["--cfg-options", "model.queue_len=96"]
+    assert call_tool("train", tiny, "--work-dir", work_dir, *options) == 0
+    return work_dir
+
+
+def test_the_log_says_what_is_trained_and_of_a_queue_that_is_too_long(finished: Path) -> None:
+    log = _log(finished)
+    said = r"Training MixMoCo with UnMix \(0.\d M parameters\) on 160 images of Digits: "
+    assert re.search(said + "10 steps of 16 images an epoch, 1 epochs, 10 steps in all", log)
+    assert "queue_len is 96, more than half of the 160 images" in log
+    assert "Take at most 80" in log
+
+
+def test_a_finished_run_that_is_resumed_says_so(tiny: Path, finished: Path) -> None:
+    options = ["--cfg-options", "model.queue_len=96"]
+    assert call_tool("train", tiny, "--work-dir", finished, "--resume", *options) == 0
+    log = _log(finished)
+    assert "Nothing is left to train: " in log and "raise train_cfg.max_epochs above 1." in log
+
+
+def test_weights_of_another_architecture_are_no_start(
+    tiny: Path, finished: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    options = ["model.backbone.depth=34", f"load_from={finished / 'epoch_1.pth'}"]
+    assert call_tool("train", tiny, "--work-dir", tmp_path, "--cfg-options", *options) == 2
+    line = said(capfd)
+    assert "load_from is " in line and "not those of the model's backbone: " in line
+    assert "missing (backbone.layer1.2.bn1.bias" in line

@@ -16,6 +16,7 @@ model = dict(
 custom_hooks = [
     *_base_.custom_hooks,
     # As in ../runtime.py, which can't be inherited beside a base that has hooks.
+    dict(type='mixssl.RunCheckHook'),
     dict(type='mixssl.WholeCheckpointHook'),
     dict(type='mixssl.StopOnNonFiniteLossHook', interval=50),
     dict(type='mixssl.ExactResumeHook'),

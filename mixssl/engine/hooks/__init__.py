@@ -10,6 +10,7 @@ from mixssl.engine.hooks.mixture_grid_hook import MixtureGridHook
 from mixssl.engine.hooks.odc_hook import ODCHook
 from mixssl.engine.hooks.precise_bn_hook import PreciseBNHook
 from mixssl.engine.hooks.progress_hook import ProgressHook
+from mixssl.engine.hooks.run_check_hook import RunCheckHook
 from mixssl.engine.hooks.stop_on_non_finite_loss_hook import StopOnNonFiniteLossHook
 from mixssl.engine.hooks.whole_checkpoint_hook import WholeCheckpointHook
 
@@ -24,6 +25,7 @@ __all__ = [
     "ODCHook",
     "PreciseBNHook",
     "ProgressHook",
+    "RunCheckHook",
     "StopOnNonFiniteLossHook",
     "WholeCheckpointHook",
 ]
