@@ -21,24 +21,10 @@ from mixssl.utils.weights import mismatch, state_dict_of
 
 __all__ = ["RunCheckHook", "check_loop"]
 
-OTHER_IMAGES = frozenset(
-    [
-        ".avif",
-        ".bmp",
-        ".gif",
-        ".heic",
-        ".jfif",
-        ".jp2",
-        ".jpeg",
-        ".jpg",
-        ".pgm",
-        ".png",
-        ".ppm",
-        ".tif",
-        ".tiff",
-        ".webp",
-    ]
-)
+OTHER_IMAGES = {
+    *(".avif", ".bmp", ".gif", ".heic", ".jfif", ".jp2", ".jpeg"),
+    *(".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"),
+}
 """Endings by which people know images; a data set reads those in its ``extensions``."""
 NOT_OF_THE_DATA = ("RPN", "Semantic")
 """In the names of heads whose ``num_classes`` counts something else than the data's classes."""
