@@ -16,9 +16,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from mmengine.config import DictAction
 from rich.console import Console
 
+from mixssl.engine.cfg_options import OptionsAction
 from mixssl.engine.launch import run_tool
 from mixssl.engine.study import (
     Outcome,
@@ -60,7 +60,7 @@ def parse_args() -> argparse.Namespace:
         ("--sweep", "a row for each value: KEY=v1,v2,... or KEY=[v1,v2]"),
     ):
         parser.add_argument(
-            option, nargs="+", action=DictAction, default={}, metavar="KEY=VALUE", help=words
+            option, nargs="+", action=OptionsAction, default={}, metavar="KEY=VALUE", help=words
         )
     parser.add_argument(
         "--with-baseline",

@@ -14,6 +14,7 @@ from mmengine.config import Config
 from mmengine.evaluator import DumpResults
 
 import mixssl  # noqa: F401  (lets configs inherit from 'mixssl::...')
+from mixssl.engine.cfg_options import merge_options
 from mixssl.engine.launch import (
     add_common_arguments,
     fill_loaders,
@@ -64,8 +65,7 @@ def merge_args(cfg: Config, args: argparse.Namespace) -> Config:
         cfg.setdefault("default_hooks", {})["visualization"] = drawing(cfg, args)
     if args.tta:
         use_flips(cfg)
-    if args.cfg_options is not None:
-        cfg.merge_from_dict(args.cfg_options)
+    merge_options(cfg, args.cfg_options)
     fill_loaders(cfg, not args.no_pin_memory, persistent_workers=None)
     return cfg
 

@@ -12,6 +12,7 @@ from mmengine.config import Config
 from mmengine.runner import find_latest_checkpoint
 
 import mixssl  # noqa: F401  (lets configs inherit from 'mixssl::...')
+from mixssl.engine.cfg_options import merge_options
 from mixssl.engine.data_options import apply_data_options
 from mixssl.engine.launch import (
     add_common_arguments,
@@ -82,8 +83,7 @@ def merge_args(cfg: Config, args: argparse.Namespace) -> Config:
         )  # CUDA asks for it before its first use
     if args.data_root is not None:
         set_data_root(cfg, args.data_root)
-    if args.cfg_options is not None:
-        cfg.merge_from_dict(args.cfg_options)
+    merge_options(cfg, args.cfg_options)
     fill_loaders(cfg, not args.no_pin_memory, not args.no_persistent_workers)
     return cfg
 

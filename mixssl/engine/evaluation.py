@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 from torch import nn
 from torch.utils.data import DataLoader
 
+from mixssl.engine.cfg_options import add_cfg_options, merge_options
 from mixssl.engine.launch import load_config, set_data_root
 from mixssl.evaluation import (
     FeatureSet,
@@ -103,9 +104,7 @@ def add_data_arguments(parser: argparse.ArgumentParser) -> None:
         "--tokens", choices=["cls", "avg"], default="cls", help="for backbones that give tokens"
     )
     parser.add_argument("--out", metavar="JSON", help="file for the result")
-    parser.add_argument(
-        "--cfg-options", nargs="+", action=DictAction, metavar="KEY=VALUE", help="change the config"
-    )
+    add_cfg_options(parser)
 
 
 def read_config(args: argparse.Namespace, path: str | None = None) -> Config:
@@ -114,8 +113,7 @@ def read_config(args: argparse.Namespace, path: str | None = None) -> Config:
         config=path or args.config, launcher="none", local_rank=0, work_dir=None
     )
     cfg = load_config(settings)
-    if args.cfg_options is not None:
-        cfg.merge_from_dict(args.cfg_options)
+    merge_options(cfg, args.cfg_options)
     return cfg
 
 

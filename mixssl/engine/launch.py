@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 
+from mixssl.engine.cfg_options import add_cfg_options
 from mixssl.utils.config_checks import LOADERS, dataset_dicts
 from mixssl.utils.detection import require_detection
 from mixssl.utils.errors import ConfigError, NonFiniteLossError
@@ -46,13 +47,7 @@ def add_common_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--no-pin-memory", action="store_true", help="set pin_memory=False in every data loader"
     )
-    parser.add_argument(
-        "--cfg-options",
-        nargs="+",
-        action=DictAction,
-        metavar="KEY=VALUE",
-        help="change config entries, for instance optim_wrapper.optimizer.lr=0.1 or key='[1,2]' (no spaces in a list)",
-    )
+    add_cfg_options(parser)
     parser.add_argument(
         "--launcher",
         choices=["none", "pytorch", "slurm", "mpi"],

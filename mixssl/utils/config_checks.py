@@ -10,6 +10,7 @@ from typing import Any
 from mmengine.registry import DATASETS as ROOT_DATASETS
 
 from mixssl.utils.errors import ConfigError
+from mixssl.utils.names import check_keys
 
 __all__ = ["LOADERS", "check_config", "dataset_dicts", "forbid_silent_download"]
 
@@ -37,6 +38,7 @@ def check_config(cfg: Mapping[str, Any], world_size: int = 1) -> None:
     Raises:
         ConfigError: A ValueError with one line: the value, what is allowed, and the way out.
     """
+    check_keys(cfg)
     for check in (
         _check_preprocessor,
         _check_collate,

@@ -26,6 +26,24 @@ WITH_OPTIONS = {
         ["train_dataloader.dataset.indices=10", "model.queue_len=32"],
         r"dataset has 10 images and a batch takes 16, .* no step: set train_dataloader.batch_size to at most 10",
     ),
+    "a top-level key misspelled": (
+        ["device_augmen=True"],
+        r"device_augmen=True would change nothing: .* did you mean 'device_augment'",
+    ),
+    "a top-level key that nothing reads": (
+        ["whatever.it=1"],
+        r"whatever.it=1 would change nothing: the config has no whatever, and nothing reads it$",
+    ),
+    "a key without a value": (["amp"], r"--cfg-options got 'amp', which is no KEY=VALUE"),
+    "a value with half a bracket": (["train_cfg.val_interval=[1,(2"], r"don't pair up"),
+    "an item that a list has not": (
+        ["custom_hooks.99.interval=1"],
+        r"custom_hooks.99.interval does not fit the config: Index 99 exceeds the length",
+    ),
+    "the papers' momentum": (
+        ["model.momentum=0.99"],
+        r"momentum is 0.99, .* weighs the new value, .* did you mean 0.01",
+    ),
     "no epoch": (["train_cfg.max_epochs=0"], r"train_cfg.max_epochs is 0, .* at least 1"),
 }
 """What is given as --cfg-options, and the line that it gets."""
@@ -57,6 +75,16 @@ def test_an_option_that_can_not_work_gets_one_line(
     assert call_tool("train", tiny, "--work-dir", tmp_path, "--cfg-options", *options) == 2
     assert re.search(line, said(capfd))
     assert not list(tmp_path.glob("*.pth"))
+
+
+def test_a_misspelled_key_of_a_config_file_is_named(
+    tiny: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "misspelled.py"
+    path.write_text(f"_base_ = [{str(tiny)!r}]\nfused_optimiser = True\nmine = 1\n")
+    assert call_tool("train", path, "--work-dir", tmp_path / "run") == 2
+    line = said(capfd)
+    assert "sets fused_optimiser, which nothing reads, did you mean 'fused_optimizer'?" in line
 
 
 def _log(work_dir: Path) -> str:

@@ -23,10 +23,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from rich.console import Console
 from rich.table import Table
 
+from mixssl.engine.cfg_options import add_cfg_options, merge_options
 from mixssl.engine.measurement import (
     TrainStep,
     as_mmpretrain,
@@ -185,9 +186,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--amp", action="store_true", help="bfloat16 autocast")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--json", type=Path, help="also write the figures here")
-    parser.add_argument(
-        "--cfg-options", nargs="+", action=DictAction, help="override config values, KEY=VALUE"
-    )
+    add_cfg_options(parser)
     args = parser.parse_args()
     if args.pairs < 2:
         parser.error(f"--pairs is {args.pairs} and must be >= 2: a spread needs two ratios")
@@ -199,8 +198,7 @@ def main() -> None:
     args = _parse()
     get_ready(args.threads)
     cfg = Config.fromfile(args.config)
-    if args.cfg_options:
-        cfg.merge_from_dict(args.cfg_options)
+    merge_options(cfg, args.cfg_options)
 
     figures: dict | list[dict]
     if args.all:

@@ -22,11 +22,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from mmengine.runner import Runner
 from rich.console import Console
 from rich.table import Table
 
+from mixssl.engine.cfg_options import add_cfg_options, merge_options
 from mixssl.engine.data_options import apply_data_options
 from mixssl.engine.launch import fill_loaders, set_data_root
 from mixssl.engine.measurement import (
@@ -121,9 +122,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--threads", type=int, help="CPU threads; torch's default unless given")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--json", type=Path, help="also write the figures here")
-    parser.add_argument(
-        "--cfg-options", nargs="+", action=DictAction, help="override config values, KEY=VALUE"
-    )
+    add_cfg_options(parser)
     args = parser.parse_args()
     if args.steps < 1 or args.warmup < 1:
         parser.error(
@@ -138,8 +137,7 @@ def _load(args: argparse.Namespace) -> Config:
     cfg = Config.fromfile(args.config)
     if args.data_root is not None:
         set_data_root(cfg, args.data_root)
-    if args.cfg_options:
-        cfg.merge_from_dict(args.cfg_options)
+    merge_options(cfg, args.cfg_options)
     if args.batch_size:
         cfg.train_dataloader.batch_size = args.batch_size
     fill_loaders(cfg, pin_memory=args.device.startswith("cuda"), persistent_workers=True)

@@ -14,6 +14,7 @@ from typing import Any
 
 from mmengine.config import Config
 
+from mixssl.engine.cfg_options import merge_options
 from mixssl.engine.launch import load_config, set_data_root
 from mixssl.engine.study.keys import has_place, in_words, label, look_up
 from mixssl.engine.study.lengths import fit_epochs
@@ -170,13 +171,14 @@ def _read(path: str, wanted: Wanted) -> Config:
         cfg.pop(key, None)
     if wanted.data_root is not None:
         set_data_root(cfg, wanted.data_root)
-    cfg.merge_from_dict(
+    merge_options(
+        cfg,
         {
             key.removesuffix(WHERE_THERE): value
             for key, value in wanted.options.items()
             if not key.endswith(WHERE_THERE)
             or look_up(cfg, key.removesuffix(WHERE_THERE)) is not None
-        }
+        },
     )
     return cfg
 
@@ -186,7 +188,7 @@ def _swept(
 ) -> list[Row]:
     """The row of one combination of values, its baseline before it where one is asked for."""
     cfg = copy.deepcopy(plain)
-    cfg.merge_from_dict(copy.deepcopy(values))
+    merge_options(cfg, copy.deepcopy(values))
     options = {
         key.removesuffix(WHERE_THERE): value
         for key, value in wanted.options.items()

@@ -12,8 +12,12 @@ from mmengine.model import BaseAveragedModel, ExponentialMovingAverage
 from mmpretrain.models.utils import CosineEMA
 from torch import Tensor, nn
 
+from mixssl.utils.errors import ConfigError
+
 __all__ = ["FusedCosineEMA", "FusedEMA", "fused"]
 
+LARGEST = 0.5
+"""Of the momentum, above which an encoder would follow the other rather than average it."""
 _Module = TypeVar("_Module", bound=nn.Module)
 
 
@@ -111,9 +115,19 @@ class FusedCosineEMA(FusedEMA, CosineEMA):
 
 
 def fused(encoder: _Module) -> _Module | FusedEMA:
-    """The fused form of a moving average that has one; any other module as it is."""
+    """The fused form of a moving average that has one; any other module as it is.
+
+    Raises:
+        ConfigError: A momentum above 0.5: the papers' 0.99, where the weight of the new value, 0.01, is meant.
+    """
     if not isinstance(encoder, BaseAveragedModel) or encoder.update_buffers:
         return encoder
+    momentum = getattr(encoder, "momentum", 0.0)
+    if momentum > LARGEST:
+        raise ConfigError(
+            f"the momentum encoder's momentum is {momentum:g}, and in OpenMMLab it weighs the new value, by at most "
+            f"{LARGEST}: did you mean {1 - momentum:.4g}, which the papers call {momentum:g}?"
+        )
     if type(encoder) is ExponentialMovingAverage and encoder.interval == 1:
         return FusedEMA(encoder.module, encoder.momentum)
     if type(encoder) is CosineEMA and encoder.interval == 1:
