@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import copy
+import shlex
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
-from mmengine.config import Config
+from mmengine.config import Config, DictAction
+from mmengine.optim import OptimWrapper
+from mmengine.runner import Runner
+from mmpretrain.structures import DataSample
 from support.clusters import samples
-from torch import Tensor
+from torch import Tensor, nn
 
 WIDTH = 4
 DIM = 8
@@ -27,7 +33,17 @@ SMALLER: dict[str, Any] = {
     "w_size": BATCH,
     "num_images": 6 * BATCH,
     "num_clusters": 4,
+    "groups": 2,
+    "width_per_group": 2,
 }
+
+
+def with_options(cfg: Config, options: Sequence[str]) -> Config:
+    """The config as --cfg-options would change it; options as a shell takes them, KEY=VALUE."""
+    pairs = (option.split("=", 1) for option in shlex.split(" ".join(options)))
+    changed = copy.deepcopy(cfg)
+    changed.merge_from_dict({key: DictAction._parse_iterable(value) for key, value in pairs})
+    return changed
 
 
 def shrunk(cfg: Config) -> dict:
@@ -36,6 +52,10 @@ def shrunk(cfg: Config) -> dict:
     # A residual branch that starts at zero lets nothing below it move in the first step.
     narrow = {"stem_channels": WIDTH, "base_channels": WIDTH, "zero_init_residual": False}
     model["backbone"] |= narrow
+    model["backbone"].pop("init_cfg", None)  # weights from the network
+    if model.get("hard_negatives"):
+        defaults = {"hardest": BATCH, "pairs": 4, "with_query": 2}
+        model["hard_negatives"] = defaults | model["hard_negatives"]
     _walk(model)
     if "extra_sizes" in model:
         model["extra_sizes"] = tuple(PIXELS[size] for size in model["extra_sizes"])
@@ -63,19 +83,72 @@ def _walk(node: dict) -> None:
 
 
 def random_batch(cfg: Config, seed: int = 0) -> dict:
-    """A batch as the loader would give it: as many views as the pipeline makes, each (16, 3, H, W), uint8."""
-    (multi,) = (
-        step for step in cfg.train_dataloader.dataset.pipeline if step["type"] == "MultiView"
-    )
-    counts = multi["num_views"]
+    """A batch as the loader would give it, uint8: as many views as the pipeline makes, or labelled images."""
+    steps = cfg.train_dataloader.dataset.pipeline
+    (multi,) = [step for step in steps if step["type"] == "MultiView"] or [None]
+    counts, kinds = ([1], [steps]) if multi is None else (multi["num_views"], multi["transforms"])
     counts = counts if isinstance(counts, (list, tuple)) else [counts]
     generator = torch.Generator().manual_seed(seed)
     views: list[Tensor] = []
-    for count, steps in zip(counts, multi["transforms"], strict=True):
-        crops = [step["scale"] for step in steps if step["type"] == "RandomResizedCrop"]
-        size = PIXELS[crops[0]] if crops else 16
+    for count, kind in zip(counts, kinds, strict=True):
+        shape = (BATCH, 3, *[small_side(kind)] * 2)
         views += [
-            torch.randint(0, 256, (BATCH, 3, size, size), generator=generator, dtype=torch.uint8)
+            torch.randint(0, 256, shape, generator=generator, dtype=torch.uint8)
             for _ in range(count)
         ]
+    if multi is None:
+        labelled = [DataSample().set_gt_label(label) for label in range(BATCH)]
+        return {"inputs": views[0], "data_samples": labelled}
     return {"inputs": views, "data_samples": samples(range(BATCH))}
+
+
+def small_side(steps: Sequence[Any]) -> int:
+    """Pixels along a side of :func:`random_batch`'s images, by those that these transforms make."""
+    return PIXELS.get(side(steps), 16)
+
+
+def side(steps: Sequence[Any]) -> int:
+    """Pixels along a side of the images that these transforms make; 0 where they don't say."""
+    crops = [step for step in steps if "Crop" in step["type"]]
+    return (crops[0].get("scale") or crops[0]["crop_size"]) if crops else 0
+
+
+def optim_wrapper(cfg: Config, model: nn.Module) -> OptimWrapper:
+    """The optimizer as a runner builds it."""
+
+    class Bare:
+        optim_wrapper = None
+
+    bare: Any = Bare()
+    bare.model = model
+    return Runner.build_optim_wrapper(bare, copy.deepcopy(cfg.optim_wrapper))
+
+
+@contextmanager
+def counted_units(model: Any, sides: dict[int, int]) -> Iterator[list[float]]:
+    """Collects the compute of every pass through a backbone of the model, or one like it.
+
+    Args:
+        model: A method or a classifier.
+        sides: Of images as the recipe has them, by the sides of those that are given; the first is that of view 0.
+
+    Yields:
+        A list that grows with each pass: 1 for one without gradient, 2 for one with a gradient of the pixels alone, 3
+        for one that trains, times its pixels over those of view 0.
+    """
+    found: list[float] = []
+    whole = BATCH * next(iter(sides.values())) ** 2
+
+    def count(module: nn.Module, args: tuple) -> None:
+        images = args[0]
+        trains = any(parameter.requires_grad for parameter in module.parameters())
+        cost = 1 if not torch.is_grad_enabled() else 3 if trains else 1 + images.requires_grad
+        found.append(cost * len(images) * sides[images.shape[-1]] ** 2 / whole)
+
+    like = [module for module in model.modules() if type(module) is type(model.backbone)]
+    handles = [module.register_forward_pre_hook(count) for module in like]
+    try:
+        yield found
+    finally:
+        for handle in handles:
+            handle.remove()

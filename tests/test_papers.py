@@ -1,0 +1,253 @@
+"""The papers' tables and what their recipes are: the data, the page that is made of it, and the configs as built."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from mmengine.config import Config
+from mmengine.logging import MMLogger
+from mmengine.registry import DefaultScope
+from mmpretrain.utils import register_all_modules
+from support.facts import (
+    CHECKS,
+    IMAGES,
+    OF_THEIR_OWN,
+    Built,
+    expected_rate,
+    learning_rates,
+    pushed,
+    telling_epochs,
+)
+from support.recipes import with_options
+from support.tools import load_tool
+
+from mixssl import evaluation
+from mixssl.evaluation import PROTOCOLS
+
+PAPERS = load_tool("papers")
+ROOT = Path(__file__).parents[1]
+RECIPES = PAPERS.recipes()
+ROWS = [row for folder in PAPERS.PAPERS for row in PAPERS.rows(folder)]
+FOLDERS = {"unmix", "mixco", "local_global", "amix"}
+_PUSHED: dict[str, Any] = {}
+
+
+@pytest.fixture(autouse=True)
+def _scope() -> Iterator[None]:
+    MMLogger.get_current_instance().setLevel("ERROR")
+    register_all_modules(init_default_scope=False)
+    with DefaultScope.overwrite_default_scope("mmpretrain"):
+        yield
+
+
+@pytest.fixture(scope="module", params=RECIPES)
+def recipe(request: pytest.FixtureRequest) -> tuple[Built, Mapping[str, Any]]:
+    """A recipe, built once for all that is asked of it, and its facts."""
+    return Built(Config.fromfile(PAPERS.CONFIGS / request.param)), PAPERS.facts(request.param)
+
+
+def test_the_page_is_what_the_tool_writes() -> None:
+    assert PAPERS.PAGE.read_text() == PAPERS.page(), "run python tools/papers.py"
+
+
+def test_every_table_and_figure_of_the_papers_is_there() -> None:
+    listed = {
+        folder: [table["name"] for table in PAPERS.paper(folder)["tables"]]
+        for folder in PAPERS.PAPERS
+    }
+    for folder, tables, figures in (
+        ("unmix", range(1, 7), range(8, 14)),
+        ("mixco", range(1, 3), (3,)),
+        ("local_global", (1,), (4,)),
+        ("amix", range(1, 9), (2, 4, 5)),
+    ):
+        names = " ".join(listed[folder]) + " "
+        assert all(f"Table {number} " in names for number in tables), folder
+        assert all(re.search(rf"Figures?[^T]* {number} ", names) for number in figures), folder
+
+
+@pytest.mark.parametrize(
+    "row", ROWS, ids=lambda row: f"{row.paper}, {row.table}, {row.name}, {row.setting}"
+)
+def test_a_row_says_what_stands_for_it(row: Any) -> None:
+    assert row.published and row.status in ("recipe", "command", "refused")
+    if row.refused:
+        assert row.config is None and len(row.refused) > 20
+        return
+    assert row.config or row.command
+    named = re.findall(
+        r"\S+\.(?:py|sh)", f"{row.command or ''} {(row.config and f'configs/{row.config}') or ''}"
+    )
+    assert named and all((ROOT / name).is_file() for name in named)
+    if row.config:
+        assert row.config in RECIPES and row.units and row.images
+        epochs = round(row.images * 1e6 / PAPERS.facts(row.config)["images"])
+        if any(option.startswith("param_scheduler") for option in row.options):
+            cfg = with_options(Config.fromfile(PAPERS.CONFIGS / row.config), row.options)
+            rates, schedule = learning_rates(cfg, epochs), {"cosine": epochs}
+            for epoch in telling_epochs(schedule, epochs):
+                expected = expected_rate(schedule, PAPERS.facts(row.config)["lr"], epoch)
+                assert rates[epoch] == pytest.approx(expected, rel=1e-5), epoch
+
+
+def test_figures_of_ours_are_those_of_the_same_run_in_full(monkeypatch: pytest.MonkeyPatch) -> None:
+    row = next(row for row in ROWS if row.options == ("data_preprocessor.mixer=None",))
+    run = {
+        "config": f"configs/{row.config}",
+        "change": "data_preprocessor.mixer=None",
+        "epochs": str(PAPERS.facts(row.config)["epochs"]),
+        "column": "linear",
+        "value": "91.00",
+    }
+    monkeypatch.setattr(PAPERS, "_results", lambda: [run, run | {"epochs": "20", "value": "40.00"}])
+    assert PAPERS.ours(row) == "linear 91.00"
+    assert PAPERS.ours(row._replace(options=())) == ""
+
+
+@pytest.mark.parametrize("folder", sorted(FOLDERS))
+def test_configs_and_their_page_repeat_the_figures_of_a_row(folder: str) -> None:
+    page = (PAPERS.CONFIGS / folder / "README.md").read_text().splitlines()
+    of_recipes: dict[str, list[set[str]]] = {}
+    for row in ROWS:
+        if (
+            row.status == "recipe"
+            and row.config.startswith(f"{folder}/")
+            and row.published != "drawn"
+        ):
+            of_recipes.setdefault(row.config, []).append(_numbers(row.published))
+    assert of_recipes
+    for config, figures in of_recipes.items():
+        text = _numbers((PAPERS.CONFIGS / config).read_text())
+        assert any(numbers <= text for numbers in figures), config
+        (line,) = (line for line in page if f"]({Path(config).name})" in line)
+        assert any(numbers <= _numbers(line) for numbers in figures), config
+
+
+def _numbers(text: str) -> set[str]:
+    return {f"{float(number):g}" for number in re.findall(r"\d+\.\d+", text)}
+
+
+@pytest.mark.parametrize("folder", sorted(FOLDERS))
+def test_the_metafile_lists_every_config_with_its_facts(folder: str) -> None:
+    models = yaml.safe_load((PAPERS.CONFIGS / folder / "metafile.yml").read_text())["Models"]
+    found = {model["Config"].removeprefix("configs/"): model["Metadata"] for model in models}
+    assert set(found) == {name for name in RECIPES if name.startswith(f"{folder}/")}
+    for name, metadata in found.items():
+        facts = PAPERS.facts(name)
+        assert (metadata["Epochs"], metadata["Batch Size"]) == (facts["epochs"], facts["batch"]), (
+            name
+        )
+
+
+def test_every_config_of_a_paper_has_its_facts() -> None:
+    found = {
+        path.relative_to(PAPERS.CONFIGS).as_posix()
+        for folder in FOLDERS
+        for path in (PAPERS.CONFIGS / folder).glob("*.py")
+    }
+    assert found == {name for name in RECIPES if name.split("/")[0] in FOLDERS}
+    assert len(RECIPES) == len(set(RECIPES))
+    for name in RECIPES:
+        facts = PAPERS.facts(name)
+        assert set(facts) <= CHECKS.keys() | OF_THEIR_OWN, name
+        assert {"method", "epochs", "batch", "lr", "schedule", "views", "augmentations"} <= set(
+            facts
+        ), name
+
+
+def test_a_set_of_facts_has_one_home_and_is_used() -> None:
+    sets = [name for folder in PAPERS.PAPERS for name in PAPERS.paper(folder)["facts"]]
+    used = {
+        part
+        for folder in PAPERS.PAPERS
+        for parts in PAPERS.paper(folder)["recipes"].values()
+        for part in parts
+        if isinstance(part, str)
+    }
+    assert len(sets) == len(set(sets)) and set(sets) == used
+
+
+def test_the_model_is_the_papers(recipe: tuple[Built, Mapping[str, Any]]) -> None:
+    built, facts = recipe
+    for name, check in CHECKS.items():
+        if name in facts:
+            assert check(built, facts[name]) == facts[name], name
+
+
+def test_the_data_are_the_papers(recipe: tuple[Built, Mapping[str, Any]]) -> None:
+    built, facts = recipe
+    cfg, dataset = built.cfg, built.cfg.train_dataloader.dataset
+    name, split = facts["data"].split()
+    assert dataset.type.removeprefix("mixssl.") == name
+    assert dataset.get("split", "train") == split
+    assert cfg.train_dataloader.batch_size * facts.get("devices", 1) == facts["batch"]
+    assert cfg.get("auto_scale_lr", {}).get("base_batch_size", facts["batch"]) == facts["batch"]
+    if "clusters" in facts:
+        assert built.model.clusters.features.shape[0] == facts["images"]
+    for judge in facts.get("judged", ()):
+        assert judge in RECIPES or judge in PROTOCOLS, judge
+
+
+def test_views_come_out_as_the_paper_makes_them(
+    recipe: tuple[Built, Mapping[str, Any]],
+) -> None:
+    """Pushed through the transforms: how many, how large, and what happens to how many of them."""
+    built, facts = recipe
+    sizes = []
+    for count, steps in built.views:
+        key = json.dumps([repr(step) for step in steps])
+        if key not in _PUSHED:
+            _PUSHED[key] = pushed(steps)
+        shapes, changed = _PUSHED[key]
+        ((height, width, channels),) = shapes
+        assert height == width and channels == 3
+        sizes.append(f"{count} x {height}")
+        for words, share in changed.items():
+            chance = float(words.partition(" at ")[2] or 1)
+            spread = (chance * (1 - chance) / IMAGES) ** 0.5
+            assert share > 0 and abs(share - chance) <= 4 * spread, words
+    assert sizes == facts["views"]
+
+
+def test_learning_rates_are_the_papers(recipe: tuple[Built, Mapping[str, Any]]) -> None:
+    built, facts = recipe
+    schedule, lr, epochs = facts["schedule"], facts["lr"], facts["epochs"]
+    rates = learning_rates(built.cfg, epochs)
+    for epoch in telling_epochs(schedule, epochs):
+        assert rates[epoch] == pytest.approx(expected_rate(schedule, lr, epoch), rel=1e-5), epoch
+    if "warmup" in schedule:
+        assert rates[0] == pytest.approx(lr / schedule["warmup"])
+        assert rates[1] == pytest.approx(lr), "after the warm-up"
+        (part,) = (part for part in built.cfg.param_scheduler if not part.get("by_epoch"))
+        assert part.end == schedule["warmup"]
+
+
+def test_the_optimizer_treats_each_parameter_as_the_paper_does(
+    recipe: tuple[Built, Mapping[str, Any]],
+) -> None:
+    built, facts = recipe
+    exceptions = facts.get("exceptions", {})
+    for name, group in built.groups.items():
+        expected = {key: facts[key] for key in ("lr", "weight_decay")}
+        for part, values in exceptions.items():
+            if part in name:
+                expected |= values
+        assert {key: group[key] for key in expected} == pytest.approx(expected), name
+    if facts.get("frozen"):
+        assert all(name.startswith("head.") for name in built.groups)
+        assert built.model.backbone.frozen_stages == 4 and built.model.backbone.norm_eval
+
+
+def test_protocols_on_cached_features_have_the_papers_settings() -> None:
+    protocols = PAPERS.paper("unmix")["protocols"]
+    assert set(protocols) == {"fit_linear_probe", "weighted_knn", "majority_knn"}
+    for name, expected in protocols.items():
+        parameters = inspect.signature(getattr(evaluation, name)).parameters
+        assert {key: parameters[key].default for key in expected} == expected, name
