@@ -153,36 +153,6 @@ def test_another_backbone_is_refused(tmp_path: Path) -> None:
     assert "\n" not in str(error.value)
 
 
-@pytest.mark.parametrize(
-    ("name", "lr", "milestones", "batch"),
-    [
-        ("linear/r50_in1k.py", 30.0, [60, 80], 256),
-        ("linear/r50_amix_in1k.py", 30.0, [30, 60], 256),
-        *((name, 3.0, [60, 80], 256) for name in LINEAR if "mixco" in name),
-        *(
-            (name, 0.1, [30, 60], 256)
-            for name in LINEAR
-            if name.endswith(("amix_tiny.py", "amix_stl10.py"))
-        ),
-    ],
-)
-def test_linear_protocols_are_the_papers(
-    name: str, lr: float, milestones: list[int], batch: int
-) -> None:
-    cfg = Config.fromfile(BENCHMARKS / name)
-    assert cfg.optim_wrapper.optimizer == {
-        "type": "SGD",
-        "lr": lr,
-        "momentum": 0.9,
-        "weight_decay": 0.0,
-    }
-    (schedule,) = cfg.param_scheduler
-    assert (schedule.milestones, schedule.gamma, cfg.train_cfg.max_epochs) == (milestones, 0.1, 100)
-    devices = 8 if name.endswith("in1k.py") else 1
-    assert cfg.train_dataloader.batch_size * devices == batch == cfg.auto_scale_lr.base_batch_size
-    assert cfg.model.backbone.frozen_stages == 4 and cfg.model.backbone.norm_eval
-
-
 @pytest.mark.parametrize(("name", "source"), PRE_TRAINED_WITH)
 def test_a_benchmark_sees_images_as_its_pre_training_did(name: str, source: str) -> None:
     judged, trained = Config.fromfile(BENCHMARKS / name), Config.fromfile(ROOT / source)
