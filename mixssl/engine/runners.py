@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 from mmengine.config import Config
-from mmengine.dist import broadcast
+from mmengine.dist import broadcast, is_main_process
 from mmengine.model import BaseModule, is_model_wrapper, revert_sync_batchnorm
 from mmengine.registry import RUNNERS
 from mmengine.runner import BaseLoop, Runner
@@ -15,6 +15,8 @@ from torch import nn
 from mixssl.engine.hooks.run_check_hook import check_loop
 from mixssl.engine.run_defaults import fill_hooks
 from mixssl.engine.step_options import OF_MODEL, apply_model_options
+from mixssl.engine.whole_files import is_local
+from mixssl.engine.work_dirs import hold
 
 __all__ = ["build_runner"]
 
@@ -29,6 +31,12 @@ class _OptionsRunner(Runner):
     ) -> None:
         """Registers the config's hooks and those that every run has."""
         super().register_hooks(*fill_hooks(default_hooks, custom_hooks))
+
+    def dump_config(self) -> None:
+        """Takes the work directory, for a run that trains, and then writes the config there."""
+        if self._train_loop is not None and is_main_process() and is_local(self.work_dir):
+            hold(self.work_dir)
+        super().dump_config()
 
     def build_train_loop(self, loop: BaseLoop | dict) -> BaseLoop:
         """Builds the loop, and refuses one in which nothing would be trained."""

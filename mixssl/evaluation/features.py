@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from mmengine.dataset import DefaultSampler
@@ -14,6 +14,8 @@ from torch import Tensor, nn
 from torch.utils.data import BatchSampler, DataLoader, SequentialSampler
 
 from mixssl.evaluation.state import undisturbed
+from mixssl.utils.errors import ConfigError
+from mixssl.utils.image_names import listed, not_finite
 
 __all__ = [
     "FEATURES",
@@ -156,7 +158,7 @@ def extract_features(
 
     Raises:
         ValueError: An unknown feature, a model that lacks it, several views per image, a loader that leaves images out
-            or whose order is unknown.
+            or whose order is unknown, pixels that are not finite.
     """
     if isinstance(feature, str) and feature not in FEATURES:
         raise ValueError(f"feature is {feature!r}; choose one of {', '.join(map(repr, FEATURES))}.")
@@ -169,6 +171,7 @@ def extract_features(
     with undisturbed(model):
         device = next(model.parameters()).device
         for batch in loader:
+            _refuse_not_finite(batch)
             data = model.data_preprocessor(batch, False)  # type: ignore[operator]
             with torch.autocast(device.type, enabled=False):
                 vectors = compute(model, _one_view(data["inputs"]), tokens)
@@ -184,6 +187,15 @@ def extract_features(
         if len(known) < len(labels):
             return FeatureSet(features, None)
         return FeatureSet(features, _in_order(torch.cat(known).to(storage), positions, total))
+
+
+def _refuse_not_finite(batch: Any) -> None:
+    """Raises a ConfigError at images with pixels that are no numbers: of those no feature is one either."""
+    names = not_finite(batch)
+    if names:
+        raise ConfigError(
+            f"pixels of {listed(names)} are NaN or infinite: mend these images, or leave them out"
+        )
 
 
 def extract_views(

@@ -25,6 +25,18 @@ def test_stops_at_the_step_and_keeps_the_last_good_checkpoint(tmp_path, interval
     assert all(value.isfinite().all() for value in state.values())
 
 
+def test_a_checkpoint_of_another_run_in_the_folder_is_not_this_runs(tmp_path):
+    toy_runner(tmp_path, [], train_cfg={"by_epoch": True, "max_epochs": 1}).train()
+    runner = toy_runner(tmp_path, [StopOnNonFiniteLossHook(1)], model=ToyModel(nan_at=2))
+    with pytest.raises(NonFiniteLossError, match="no checkpoint had been written yet: start again"):
+        runner.train()
+    resumed = toy_runner(
+        tmp_path, [StopOnNonFiniteLossHook(1)], model=ToyModel(nan_at=2), resume=True
+    )
+    with pytest.raises(NonFiniteLossError, match="last good checkpoint is .*epoch_1.pth: continue"):
+        resumed.train()
+
+
 def test_no_checkpoint_of_a_bad_step_when_every_step_is_saved(tmp_path):
     runner = toy_runner(
         tmp_path,
@@ -83,6 +95,8 @@ class _Runner:
     work_dir = "/nowhere"
     train_dataloader = (0, 1, 2, 3)
     iter = 9
+    hooks = ()
+    _resume = False
 
     class optim_wrapper:  # noqa: N801
         @staticmethod
@@ -114,3 +128,22 @@ def test_all_ranks_stop_if_one_does():
     first, second = run_ranks(_nan_on_rank_one)
     assert first.tolist() == [True, True, True]
     assert second.tolist() == [True, True, False]
+
+
+@pytest.mark.parametrize(("at", "blamed"), [(2, True), (4, False)])
+def test_images_that_are_no_numbers_are_blamed_before_the_learning_rate(tmp_path, at, blamed):
+    runner = toy_runner(tmp_path, [StopOnNonFiniteLossHook()], model=ToyModel(nan_at=3))
+    hook = next(hook for hook in runner.hooks if isinstance(hook, StopOnNonFiniteLossHook))
+    bad = {"inputs": [torch.full((4, 3, 2, 2), float("nan"))]}
+    note = hook.after_train_iter
+
+    def with_images(runner, batch_idx, data_batch=None, outputs=None):
+        note(runner, batch_idx, bad if runner.iter == at else {}, outputs)
+
+    hook.after_train_iter = with_images
+    with pytest.raises(NonFiniteLossError) as caught:
+        runner.train()
+    message = str(caught.value)
+    assert ("learning rate" in message) != blamed
+    named = "pixels of row 0 of the batch, row 1 of the batch, row 2 of the batch and 1 more in the"
+    assert (f"{named} batch of iteration 3 are NaN or infinite" in message) == blamed

@@ -17,6 +17,7 @@ from torch.utils.data import DataLoader
 
 from mixssl.evaluation import extract_features, undisturbed
 from mixssl.evaluation.features import pool
+from mixssl.utils.errors import ConfigError
 
 IMAGES = 37
 
@@ -169,6 +170,13 @@ def test_without_labels_there_are_none() -> None:
     assert found.features.shape == (IMAGES, tiny.WIDTH * 8)
 
 
+def _spoilt(sample: dict, spoil: bool) -> dict:
+    """A sample in floating point, one pixel of which may be no number."""
+    image = sample["inputs"].float()
+    image[0, 0, 0] = float("nan") if spoil else 0.0
+    return {**sample, "inputs": image}
+
+
 class TestBadInput:
     def test_unknown_feature(self) -> None:
         with pytest.raises(ValueError, match="'backbone', 'projected'"):
@@ -188,6 +196,13 @@ class TestBadInput:
     def test_images_left_out(self) -> None:
         with pytest.raises(ValueError, match="drop_last=False"):
             extract_features(tiny.build(tiny.moco()), make_loader(drop_last=True))
+
+    def test_pixels_that_are_no_numbers(self) -> None:
+        loader = make_loader()
+        pipeline = loader.dataset.pipeline
+        loader.dataset.pipeline = lambda info: _spoilt(pipeline(info), info["sample_idx"] == 3)
+        with pytest.raises(ConfigError, match="pixels of .* are NaN or infinite: mend"):
+            extract_features(tiny.build(tiny.moco()), loader)
 
     def test_order_that_nobody_knows(self) -> None:
         loader = DataLoader(make_loader().dataset, shuffle=True)

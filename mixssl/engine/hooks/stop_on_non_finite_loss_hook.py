@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
+import os
 from typing import Any
 
 import torch
-from mmengine.dist import all_reduce
+from mmengine.dist import all_gather_object, all_reduce
 from mmengine.hooks import CheckpointHook, Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner, find_latest_checkpoint
 from torch import Tensor
 
+from mixssl.engine.whole_files import is_local
 from mixssl.registry import HOOKS
 from mixssl.utils.errors import NonFiniteLossError
+from mixssl.utils.image_names import listed, not_finite
 
 __all__ = ["StopOnNonFiniteLossHook"]
 
@@ -25,9 +27,10 @@ NEVER = torch.iinfo(torch.int64).max
 class StopOnNonFiniteLossHook(Hook):
     """Ends training at a NaN or infinite loss, on all ranks together; the last good checkpoint stays.
 
-    The first bad iteration of each loss term is kept on the device. It is read every ``interval`` iterations and before
-    every checkpoint, together with whether the weights are finite: hence no synchronisation in between, and no
-    checkpoint after the fault.
+    Before a loss is blamed on the learning rate the images are looked at: those in floating point, while they are still
+    on the CPU. The first bad iteration of each loss term is kept on the device. It is read every ``interval``
+    iterations and before every checkpoint, together with whether the weights are finite: hence no synchronisation in
+    between, and no checkpoint after the fault.
 
     Args:
         interval: Iterations between two readings, at least 1.
@@ -48,11 +51,14 @@ class StopOnNonFiniteLossHook(Hook):
         self._names: tuple[str, ...] = ()
         self._first: Tensor | None = None
         self._value: Tensor | None = None
+        self._bad_images: tuple[int, list[str]] | None = None
 
     def after_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: dict | None = None
     ) -> None:
         """Notes, on the device, each term's first iteration that is not finite."""
+        if self._bad_images is None and (names := not_finite(data_batch)):
+            self._bad_images = (runner.iter, names)
         if outputs:
             self._note(outputs, runner.iter)
         if self.every_n_train_iters(runner, self.interval):
@@ -107,7 +113,7 @@ class StopOnNonFiniteLossHook(Hook):
             else "not finite on another rank"
         )
         raise NonFiniteLossError(
-            f"{self._names[term]} is {found} {_place(runner, iteration)}{_advice(runner)}"
+            f"{self._names[term]} is {found} {_place(runner, iteration)}{self._reason(runner, iteration)}"
         )
 
     def _check_weights(self, runner: Runner) -> None:
@@ -120,8 +126,20 @@ class StopOnNonFiniteLossHook(Hook):
         all_reduce(bad, op="max")
         if bad.item():
             raise NonFiniteLossError(
-                f"the weights are no longer finite {_place(runner, runner.iter)}{_advice(runner)}"
+                f"the weights are no longer finite {_place(runner, runner.iter)}"
+                f"{self._reason(runner, runner.iter)}"
             )
+
+    def _reason(self, runner: Runner, iteration: int) -> str:
+        """Images with NaN on any rank, up to the bad iteration; else the last checkpoint and what to try."""
+        found = [bad for bad in all_gather_object(self._bad_images) if bad and bad[0] <= iteration]
+        if not found:
+            return _advice(runner)
+        first, names = min(found)
+        return (
+            f"pixels of {listed(names)} in the batch of iteration {first + 1} are NaN or infinite: mend these images, "
+            "or leave them out"
+        )
 
 
 def _saves_after_iter(runner: Runner) -> bool:
@@ -143,10 +161,20 @@ def _place(runner: Runner, iteration: int) -> str:
     return f"at iteration {iteration + 1} (epoch {iteration // steps + 1}, step {iteration % steps + 1} of {steps}); "
 
 
+def _last_own(runner: Runner) -> str | None:
+    """The checkpoint that this run has written last, or from which it goes on; others may lie in its folder."""
+    written = [hook.last_ckpt for hook in runner.hooks if isinstance(hook, CheckpointHook)]
+    resumed = None
+    if runner._resume:
+        resumed = runner._load_from or find_latest_checkpoint(runner.work_dir)
+    own = [str(path) for path in (*written, resumed) if path]
+    return next((path for path in own if not is_local(path) or os.path.isfile(path)), None)
+
+
 def _advice(runner: Runner) -> str:
     """Last good checkpoint and what to try."""
-    last = find_latest_checkpoint(runner.work_dir)
-    if last and Path(last).is_file():
+    last = _last_own(runner)
+    if last:
         kept = f"the last good checkpoint is {last}: continue there with --resume and"
     else:
         kept = "no checkpoint had been written yet: start again with"

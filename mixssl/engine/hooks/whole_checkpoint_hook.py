@@ -1,11 +1,13 @@
-"""No half-written checkpoint, ever."""
+"""No half-written checkpoint, ever, and no other run's."""
 
 from __future__ import annotations
 
+from mmengine.dist import is_main_process
 from mmengine.hooks import CheckpointHook, Hook
 from mmengine.runner import Runner
 
 from mixssl.engine.whole_files import WHOLE_FILES, is_local
+from mixssl.engine.work_dirs import hold, let_go
 from mixssl.registry import HOOKS
 
 __all__ = ["WholeCheckpointHook"]
@@ -17,6 +19,11 @@ class WholeCheckpointHook(Hook):
 
     mmengine writes straight to the final name: a kill or a full disk in the middle leaves a file that looks like a
     checkpoint. A CheckpointHook with its own ``backend_args`` is left alone.
+
+    Two runs in one folder would write over each other's checkpoints: the second one is refused.
+
+    Raises:
+        ConfigError: In training, if another process trains in the work directory.
     """
 
     def before_run(self, runner: Runner) -> None:
@@ -27,3 +34,12 @@ class WholeCheckpointHook(Hook):
             chosen = hook.backend_args is not None or hook.file_client_args is not None
             if not chosen and is_local(hook.out_dir or runner.work_dir):
                 hook.backend_args = {"backend": WHOLE_FILES}
+
+    def before_train(self, runner: Runner) -> None:
+        """Takes the work directory; a runner of ours has done so before it wrote its config there."""
+        if is_main_process() and is_local(runner.work_dir):
+            hold(runner.work_dir)
+
+    def after_run(self, runner: Runner) -> None:
+        """Gives the work directory back."""
+        let_go(runner.work_dir)
