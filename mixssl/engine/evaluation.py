@@ -41,6 +41,7 @@ __all__ = [
     "prepare_loaders",
     "prepare_model",
     "read_config",
+    "save_result",
     "write_json",
 ]
 
@@ -103,7 +104,9 @@ def add_data_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--tokens", choices=["cls", "avg"], default="cls", help="for backbones that give tokens"
     )
-    parser.add_argument("--out", metavar="JSON", help="file for the result")
+    parser.add_argument(
+        "--out", metavar="JSON", help="file for the result; default: beside the checkpoint"
+    )
     add_cfg_options(parser)
 
 
@@ -228,6 +231,29 @@ def in_one_line(before: str = "") -> Iterator[None]:
     except (ValueError, RuntimeError, OSError, AssertionError, KeyError, TypeError) as error:
         said = " ".join(str(error).split()) or type(error).__name__
         raise ConfigError(f"{before}{said}") from error
+
+
+def save_result(result: dict[str, Any], args: argparse.Namespace, protocol: str) -> Path:
+    """Writes a tool's figures to ``--out``, or beside the checkpoint into a file of its own for each protocol.
+
+    Args:
+        result: What is written.
+        args: Of the tool: checkpoint, config, data, tokens and out.
+        protocol: For the file's name, with what tells it apart from others of its kind.
+
+    Returns:
+        ``<checkpoint>_<protocol>.json``, with the name of ``--data`` where the images are another config's; initial
+        weights have no folder, and theirs is ``work_dirs/<config>/untrained_<protocol>.json``.
+    """
+    if args.out:
+        return write_json(result, args.out)
+    start = Path(args.checkpoint)
+    if args.checkpoint == UNTRAINED:
+        start = Path("work_dirs", Path(args.config).stem, UNTRAINED)
+    words = [start.stem, protocol, *([args.tokens] if args.tokens != "cls" else [])]
+    if args.data is not None:
+        words.append(Path(args.data).stem)
+    return write_json(result, start.with_name(f"{'_'.join(words)}.json"))
 
 
 def write_json(result: dict[str, Any], path: str | Path) -> Path:

@@ -58,6 +58,28 @@ def test_plain_5nn(
     assert f"{found['top1']:.2f} % of 60 images" in said
 
 
+def test_each_checkpoint_and_protocol_has_a_file_beside_it(
+    small: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    config, weights = small
+    other = weights.with_name("epoch_2.pth")
+    other.write_bytes(weights.read_bytes())
+    for checkpoint in (weights, other):
+        assert call_tool("evaluate/linear", config, checkpoint, "--epochs", 1) == 0
+    assert call_tool("evaluate/knn", config, other, "--data", config, "--k", 20) == 0
+    assert call_tool("evaluate/protocols", config, "untrained", "--protocols", "knn5") == 0
+    written = {path.name for path in weights.parent.glob("*.json")}
+    assert written == {
+        "weights_linear.json",
+        "epoch_2_linear.json",
+        "epoch_2_knn_weighted_0.1_20_backbone_small.json",
+    }
+    assert [str(path) for path in Path().rglob("*.json")] == ["work_dirs/small/untrained_knn5.json"]
+    for path in weights.parent.glob("*.json"):
+        path.unlink()
+
+
 def test_linear_with_a_sweep(small: tuple[Path, Path], tmp_path: Path) -> None:
     out = tmp_path / "linear.json"
     options = ["--epochs", 20, "--sweep", 1e-6, 0.1]

@@ -6,9 +6,8 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from pathlib import Path
 
-from mixssl.engine.evaluation import add_model_arguments, in_one_line, prepare, write_json
+from mixssl.engine.evaluation import add_model_arguments, in_one_line, prepare, save_result
 from mixssl.engine.launch import run_tool
 from mixssl.evaluation import accuracy, majority_knn, weighted_knn
 from mixssl.evaluation.protocols import require_labels
@@ -91,8 +90,8 @@ def main() -> None:
         f"{result['protocol']}, {args.feature} ({result['dimensions']} numbers): {top1:.2f} % of {len(labels)} images "
         f"right, among {images}, in {seconds:.1f} s"
     )
-    name = f"knn_{args.vote}_{k}_{args.feature}.json"
-    print(write_json(result, args.out or Path("work_dirs", Path(args.config).stem, name)))
+    vote = f"weighted_{args.temperature:g}" if weighted else args.vote
+    print(save_result(result, args, f"knn_{vote}_{k}_{args.feature}"))
 
 
 if __name__ == "__main__":

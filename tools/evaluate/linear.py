@@ -7,10 +7,9 @@ import argparse
 import inspect
 import sys
 import time
-from pathlib import Path
 from typing import Any
 
-from mixssl.engine.evaluation import add_model_arguments, in_one_line, prepare, write_json
+from mixssl.engine.evaluation import add_model_arguments, in_one_line, prepare, save_result
 from mixssl.engine.launch import run_tool
 from mixssl.evaluation import (
     FeatureSet,
@@ -130,8 +129,7 @@ def main() -> None:
         f"{result['protocol']}: {result['top1']:.2f} % of {result['queries']} images right{top5}, "
         f"in {seconds:.1f} s ({extracted:.1f} s of them for the features)"
     )
-    name = "logistic.json" if args.logistic else "linear.json"
-    print(write_json(result, args.out or Path("work_dirs", Path(args.config).stem, name)))
+    print(save_result(result, args, "logistic" if args.logistic else "linear"))
 
 
 if __name__ == "__main__":

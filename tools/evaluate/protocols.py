@@ -9,9 +9,8 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from pathlib import Path
 
-from mixssl.engine.evaluation import add_model_arguments, in_one_line, prepare, write_json
+from mixssl.engine.evaluation import add_model_arguments, in_one_line, prepare, save_result
 from mixssl.engine.launch import run_tool
 from mixssl.evaluation import PROTOCOLS, evaluate
 
@@ -59,9 +58,7 @@ def main() -> None:
         "data": args.data or args.config,
         "seconds": round(seconds, 2),
     }
-    print(
-        write_json(result, args.out or Path("work_dirs", Path(args.config).stem, "protocols.json"))
-    )
+    print(save_result(result, args, "_".join(args.protocols)))
 
 
 if __name__ == "__main__":
