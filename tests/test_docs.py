@@ -147,6 +147,7 @@ COMPARE = ROOT / "docs/en/user_guides/compare.md"
 def _ablations() -> list[list[str]]:
     """Commands of the guide's section on the papers' ablations, without the interpreter."""
     section = COMPARE.read_text().partition("## The papers' ablations")[2].partition("\n## ")[0]
+    section = section.replace("\\\n", " ")  # a line that goes on
     lines = re.findall(r"^python tools/compare\.py (.*)$", section, re.M)
     return [shlex.split(line) for line in lines]
 
@@ -168,6 +169,8 @@ def test_an_ablation_of_the_guide_is_planned(
     papers = {
         "": ({"mixco"}, {"tiny"}),  # depth, Figure 1
         "model.clusters.num_clusters": ({"amix"}, {"tiny"}),
+        "data_preprocessor.mixer.type": ({"amix"}, {"stl10"}),
+        "model.mix_head.block": ({"amix"}, {"stl10"}),
         "data_preprocessor.mixer.p_global": ({"unmix"}, {"cifar10"}),
         "model.mix_head.temperature": ({"mixco"}, {"tiny"}),
         "model.mix_head.loss_weight": ({"mixco"}, {"tiny"}),

@@ -6,6 +6,7 @@ import inspect
 import json
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from support.recipes import with_options
 from support.tools import load_tool
 
 from mixssl import evaluation
+from mixssl.engine.study import Wanted, make_rows
 from mixssl.evaluation import PROTOCOLS
 
 PAPERS = load_tool("papers")
@@ -97,6 +99,27 @@ def test_a_row_says_what_stands_for_it(row: Any) -> None:
                 assert rates[epoch] == pytest.approx(expected, rel=1e-5), epoch
 
 
+def test_the_policies_of_a_table_are_one_sweep_over_one_baseline(tmp_path: Path) -> None:
+    """Table 4 of AMix: compare.py trains what the rows' own commands train."""
+    config, key = "amix/mocov2_r18_policies_stl10.py", "data_preprocessor.mixer.type"
+    table = [
+        row
+        for row in ROWS
+        if (row.table, row.config, row.setting) == ("Table 4", config, "R18, 400 epochs")
+    ]
+    types = [f"mixssl.{row.name}" for row in table]
+    wanted = Wanted(
+        [str(PAPERS.CONFIGS / config)], 400, data_root=str(tmp_path), with_baseline=True
+    )
+    plain, *swept = make_rows(replace(wanted, sweep={key: types}))
+    assert not plain.mixed and len(swept) == len(table) == 6
+    for row, found in zip(table, swept, strict=True):
+        own = with_options(Config.fromfile(PAPERS.CONFIGS / config), row.options)
+        assert found.against == plain.name
+        for part in ("model", "data_preprocessor", "optim_wrapper", "train_cfg", "param_scheduler"):
+            assert found.cfg[part] == own[part], (row.name, part)
+
+
 def test_figures_of_ours_are_those_of_the_same_run_in_full(monkeypatch: pytest.MonkeyPatch) -> None:
     row = next(row for row in ROWS if row.options == ("data_preprocessor.mixer=None",))
     run = {
@@ -152,7 +175,10 @@ def test_every_config_of_a_paper_has_its_facts() -> None:
         for folder in FOLDERS
         for path in (PAPERS.CONFIGS / folder).glob("*.py")
     }
-    assert found == {name for name in RECIPES if name.split("/")[0] in FOLDERS}
+    known = {name for name in RECIPES if name.split("/")[0] in FOLDERS}
+    assert found == known, (
+        f"{sorted(found ^ known)}: say in recipes of configs/<paper>/paper.yml what each config is"
+    )
     assert len(RECIPES) == len(set(RECIPES))
     for name in RECIPES:
         facts = PAPERS.facts(name)

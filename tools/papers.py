@@ -206,7 +206,8 @@ A row is trained by `python tools/train.py CONFIG --cfg-options OPTIONS`, or on 
 that the paper shows without a number in its text, and a question mark stands behind digits that its text leaves in
 doubt. **ours** is a run as long as the paper's, of [results.csv](results.csv); empty where there is none. **units** of
 compute per step: a forward pass of the first view is 1, a backward pass 2; a test counts them. **images** are those
-seen in training, in millions."""
+seen in training, in millions. What each recipe is, from its views to its schedule, is in `configs/<paper>/paper.yml`
+with these figures; tests hold the built configs to it."""
 
 
 def _notes(table: Mapping[str, Any]) -> list[str]:
