@@ -25,11 +25,19 @@ launch() {
     fi
     export PYTHONPATH="$tools/..${PYTHONPATH:+:$PYTHONPATH}"
     export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
+    local nodes=${NNODES:-1} address=${MASTER_ADDR:-127.0.0.1} port=${PORT:-29500} restarts=${MAX_RESTARTS:-0}
+    local meeting=(--node_rank="${NODE_RANK:-0}" --master_addr="$address" --master_port="$port") again=()
+    if [ "$restarts" -gt 0 ]; then
+        # Machines hear of each other's dead workers this way. Workers that are started again must not meet in the store
+        # of the first ones, where these have left their addresses: torch 2.11 gives them that one unless told not to.
+        meeting=(--max_restarts="$restarts" --rdzv_backend=c10d --rdzv_endpoint="$address:$port" --rdzv_id="$port")
+        [ "$nodes" -gt 1 ] || meeting+=(--local_addr=127.0.0.1)
+        export TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1
+        [ "$tool" != train.py ] || again=(--resume)
+    fi
     exec "$python" -m torch.distributed.run \
-        --nnodes="${NNODES:-1}" \
-        --node_rank="${NODE_RANK:-0}" \
-        --master_addr="${MASTER_ADDR:-127.0.0.1}" \
-        --master_port="${PORT:-29500}" \
+        --nnodes="$nodes" \
+        "${meeting[@]}" \
         --nproc_per_node="$processes" \
-        "$tools/$tool" "${named[@]}" --launcher pytorch "$@"
+        "$tools/$tool" "${named[@]}" --launcher pytorch "${again[@]}" "$@"
 }

@@ -18,12 +18,12 @@ from mixssl.engine.cfg_options import merge_options
 from mixssl.engine.launch import (
     add_common_arguments,
     fill_loaders,
-    launched_processes,
     load_config,
     prepare_devices,
     run_tool,
     set_data_root,
 )
+from mixssl.engine.processes import launched_processes
 from mixssl.engine.runners import build_runner
 from mixssl.utils.config_checks import check_config, forbid_silent_download
 from mixssl.utils.errors import ConfigError

@@ -17,13 +17,13 @@ from mixssl.engine.data_options import apply_data_options
 from mixssl.engine.launch import (
     add_common_arguments,
     fill_loaders,
-    launched_processes,
     load_config,
     prepare_devices,
     run_tool,
     set_data_root,
     set_pretrained,
 )
+from mixssl.engine.processes import launched_processes, requeued
 from mixssl.engine.runners import build_runner
 from mixssl.engine.step_options import apply_step_options
 from mixssl.utils.config_checks import check_config, forbid_silent_download
@@ -103,10 +103,15 @@ def use_amp(cfg: Config) -> None:
 def choose_checkpoint(cfg: Config, resume: str | None) -> list[str]:
     """Settles where to start from: ``--resume PATH``, ``--resume``, or as the config says.
 
+    A job that Slurm has queued again goes on from its own latest checkpoint, whatever it was started from at first.
+
     Returns:
         What the log should say about it.
     """
     notes = []
+    if requeued() and (resume is None or latest_checkpoint(cfg.work_dir)):
+        notes.append("Slurm has queued this job before, so the run is resumed.")
+        resume = "auto"
     if resume is not None:
         cfg.resume, cfg.load_from = True, None if resume == "auto" else resume
     if cfg.get("resume") and cfg.get("load_from") is None:

@@ -14,6 +14,7 @@ import torch
 from mmengine.config import Config
 
 from mixssl.engine.cfg_options import add_cfg_options
+from mixssl.engine.processes import check_launch, join_on_cpus
 from mixssl.utils.config_checks import LOADERS, dataset_dicts
 from mixssl.utils.detection import require_detection
 from mixssl.utils.errors import ConfigError, NonFiniteLossError
@@ -22,7 +23,6 @@ from mixssl.utils.heap import keep_freed_memory
 __all__ = [
     "add_common_arguments",
     "fill_loaders",
-    "launched_processes",
     "load_config",
     "prepare_devices",
     "run_tool",
@@ -169,16 +169,6 @@ def set_pretrained(cfg: Config) -> None:
         raise ConfigError(f"pretrained is {path!r}, and there is no such file")
 
 
-def launched_processes(launcher: str) -> int:
-    """Number of processes that the launcher has started, from its environment; 1 without one."""
-    variable = {
-        "pytorch": "WORLD_SIZE",
-        "slurm": "SLURM_NTASKS",
-        "mpi": "OMPI_COMM_WORLD_SIZE",
-    }.get(launcher)
-    return int(os.environ.get(variable, "1")) if variable else 1
-
-
 def prepare_devices(cfg: Config) -> list[str]:
     """Fits config and process to a machine without CUDA: gloo between processes, no pinned memory, freed memory kept.
 
@@ -188,8 +178,10 @@ def prepare_devices(cfg: Config) -> list[str]:
         What was changed, one line each, for the log.
 
     Raises:
-        ConfigError: If there is no GPU and the run asks for mixed precision, or comes from slurm or MPI.
+        ConfigError: The launcher is not what started the process; or there is no GPU, and the run asks for mixed
+            precision or comes from MPI.
     """
+    check_launch(cfg.launcher)
     if torch.cuda.is_available():
         return []
     keep_freed_memory()
@@ -202,13 +194,9 @@ def prepare_devices(cfg: Config) -> list[str]:
             cfg[name]["pin_memory"] = False
     if cfg.launcher == "none":
         return []
-    if cfg.launcher != "pytorch":
-        raise ConfigError(
-            f"--launcher is {cfg.launcher!r} and there is no GPU: on CPUs use --launcher pytorch (tools/dist_train.sh)"
-        )
     backend = cfg.setdefault("env_cfg", {}).setdefault("dist_cfg", {}).get("backend", "nccl")
     cfg.env_cfg.dist_cfg["backend"] = "gloo"
-    torch.distributed.init_process_group("gloo")
+    join_on_cpus(cfg.launcher)
     wrapper = cfg.get("model_wrapper_cfg") or {
         "type": "MMDistributedDataParallel",
         "broadcast_buffers": False,

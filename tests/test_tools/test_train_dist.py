@@ -62,7 +62,7 @@ def test_without_a_number_all_gpus_or_one_process(tmp_path):
     python.chmod(0o755)
     count = max(torch.cuda.device_count(), 1)
 
-    def launched(tool, *arguments):
+    def launched(tool, *arguments, **settings):
         done = subprocess.run(
             [ROOT / "tools" / tool, *arguments],
             env={
@@ -71,6 +71,7 @@ def test_without_a_number_all_gpus_or_one_process(tmp_path):
                 "PORT": "1234",
                 "NNODES": "2",
                 "NODE_RANK": "1",
+                **settings,
             },
             capture_output=True,
             text=True,
@@ -82,6 +83,9 @@ def test_without_a_number_all_gpus_or_one_process(tmp_path):
     assert code == 0 and f"--nproc_per_node={count} " in said
     assert said.endswith("/tools/train.py c.py --launcher pytorch --amp\n")
     assert "--nnodes=2 --node_rank=1" in said and "--master_port=1234" in said
+    code, said = launched("dist_train.sh", "c.py", "2", "--amp", MAX_RESTARTS="3")
+    assert "--max_restarts=3 --rdzv_backend=c10d --rdzv_endpoint=127.0.0.1:1234" in said
+    assert said.endswith("/tools/train.py c.py --launcher pytorch --resume --amp\n")
     code, said = launched("dist_test.sh", "c.py", "w.pth", "4", "--cfg-options", "a=b c")
     assert code == 0 and "--nproc_per_node=4 " in said
     assert said.endswith("/tools/test.py c.py w.pth --launcher pytorch --cfg-options a=b c\n")
@@ -117,6 +121,8 @@ def test_slurm_gets_a_task_per_gpu(tmp_path):
     said = submitted("slurm_train.sh", "gpu", "unmix", "c.py", "w", "--amp")
     assert "--partition=gpu --job-name=unmix --gres=gpu:4 --ntasks=4 --ntasks-per-node=4" in said
     assert "--qos=high --time=1 python -u" in said
+    environment["GRES"] = "none"
+    assert "--gres=none " in submitted("slurm_train.sh", "cpu", "unmix", "c.py", "w")
     assert said.endswith("/tools/train.py c.py --work-dir w --amp --launcher slurm\n")
     assert submitted("slurm_test.sh", "gpu", "unmix", "c.py", "w.pth").endswith(
         "/tools/test.py c.py w.pth --launcher slurm\n"
