@@ -2,7 +2,7 @@
 
 Where things are:
 
-- :mod:`mixssl.structures`: the records that travel, ``MixedView``, ``Key`` and ``Term``.
+- :mod:`mixssl.structures`: the records that travel, ``MixedView``, ``EmbeddingId`` and ``Term``.
 - :mod:`mixssl.mixing`: pixels; what turns two images into one.
 - :mod:`mixssl.models`: data preprocessors that mix, methods that compare, mix heads that say what to compare.
 - :mod:`mixssl.datasets`, :mod:`mixssl.evaluation`, :mod:`mixssl.engine`, :mod:`mixssl.visualization`: data sets,

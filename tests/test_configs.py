@@ -106,7 +106,7 @@ def test_asymmetric_moco_meets_the_key_of_view_1_alone(name: str) -> None:
     cfg = Config.fromfile(ROOT / name)
     model = build(shrunk(cfg))
     data = model.data_preprocessor(random_batch(cfg), True)
-    terms = model.step_terms(model.settle(data["mixtures"], None), 2)
+    terms = model.plan(data["inputs"], data["mixtures"]).terms
     assert {(term.online.view, term.target.view) for term in terms} == {(0, 1), (2, 1)}
     symmetric = Config.fromfile(ROOT / f"unmix/moco_r18_{name.rpartition('_')[2]}")
     optimizer = {"lr": 3e-3, "weight_decay": 1e-4} if name.startswith("local") else {}
@@ -121,7 +121,8 @@ def test_cutmix_on_moco_has_the_printed_form_as_an_option() -> None:
         cfg.model.mix_head.reverse_mixed = not printed
         model = build(shrunk(cfg))
         data = model.data_preprocessor(random_batch(cfg), True)
-        mixed = [term for term in model.step_terms(data["mixtures"], 2) if term.online.view == 2]
+        terms = model.plan(data["inputs"], data["mixtures"]).terms
+        mixed = [term for term in terms if term.online.view == 2]
         assert {term.target.view for term in mixed} == {1}
         shares.append([term.weight for term in mixed])
     (normal, reverse), (alone,) = shares

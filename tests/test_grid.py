@@ -172,7 +172,7 @@ def test_pairing_mixtures_of_one_view_is_refused(method: str) -> None:
     head = {"type": "mixssl.UnMixHead", "pairing": "mixed"}
     with pytest.raises(ValueError, match="mixtures of two views and got 1: set views="):
         build(config(method, GRID.UNMIX, head, {}))
-    if "scales" in METHODS[method].offers:
+    if "scales" in METHODS[method].capabilities:
         mixer = {"type": "mixssl.MultiScale", "mixer": GRID.UNMIX}
         several = {"type": "mixssl.MultiScaleHead", "head": head}
         with pytest.raises(ValueError, match="mixtures of two views and got 1: set views="):

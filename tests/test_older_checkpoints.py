@@ -1,8 +1,8 @@
 """Checkpoints that mixssl 0.1 wrote load, and training goes on from them as it did then.
 
-``checkpoints/v0_1/methods.pt.gz``: for each of the methods below a config, what a checkpoint held after four steps, and
-the losses of the next four. ``run_epoch_1.pth.gz``: a checkpoint of a whole run, ``run_after.pt.gz``: the model after
-the epoch that followed. All were written by version 0.1.0 with torch 2.11 on an x86 CPU with one thread.
+In ``checkpoints/v0_1``: ``methods.pt.gz`` has for each of the methods below a config, what a checkpoint held after
+four steps, and the losses of the next four; ``run_epoch_1.pth.gz`` is a checkpoint of a whole run, ``run_after.pt.gz``
+the model after the epoch that followed. All were written by version 0.1.0 with torch 2.11 on one x86 core.
 """
 
 from __future__ import annotations

@@ -15,7 +15,6 @@ from typing import Any, NamedTuple
 from mixssl.mixing import Mixer
 from mixssl.models.heads import MixHead
 from mixssl.models.methods import MixtureMethod
-from mixssl.models.methods.regions import RegionPooling
 from mixssl.registry import MIXERS, MODELS
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -164,10 +163,11 @@ def methods() -> dict[str, type[MixtureMethod]]:
 
 def offers(method: type[MixtureMethod]) -> frozenset[str]:
     """What a method can carry, if its config says so."""
-    regions = {"regions"} if issubclass(method, RegionPooling) else set()
-    bank = {BANK} if "hard_negatives" in inspect.signature(method.__init__).parameters else set()
+    arguments = inspect.signature(method.__init__).parameters
+    regions = {"regions"} if "region_neck" in arguments else set()
+    bank = {BANK} if "hard_negatives" in arguments else set()
     clusters = {CLUSTERS} if method.clusterable else set()
-    return method.offers | regions | bank | clusters
+    return method.capabilities | regions | bank | clusters
 
 
 def needs(recipe: Recipe) -> frozenset[str]:
@@ -178,8 +178,8 @@ def needs(recipe: Recipe) -> frozenset[str]:
     mixer, head = MIXERS.build(recipe.mixer), MODELS.build(recipe.head)
     assert isinstance(mixer, Mixer) and isinstance(head, MixHead)
     head.check_mixer(mixer)
-    asked |= set() if mixer.one_lam else {"rows"}
-    return frozenset(asked | head.needs | ({CLUSTERS} if mixer.clusters else set()))
+    asked |= set() if mixer.shared_lam else {"rows"}
+    return frozenset(asked | head.requirements | ({CLUSTERS} if mixer.clusters else set()))
 
 
 def lacking(method: type[MixtureMethod], recipe: Recipe) -> list[str]:

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from mixssl.engine.measurement import TrainStep
+from mixssl.models.parts import LearnedMasks
 
 __all__ = ["Phases"]
 
@@ -57,10 +58,12 @@ class Phases:
             ("encode_online", "query"),
             ("encode_target", "key"),
             ("step_momentum", "momentum"),
-            ("render", "mix"),
-            ("_sum_terms", "loss"),
+            ("sum_losses", "loss"),
         ):
             self._watch(model, name, phase)
+        for part in model.parts:
+            if isinstance(part, LearnedMasks):
+                self._watch(part, "render", "mix")
         self._watch(step.optimizer, "backward", "backward")
         for name in ("step", "zero_grad"):
             self._watch(step.optimizer, name, "optimizer")

@@ -1,8 +1,8 @@
 """Pixels: two images become one."""
 
 from mixssl.mixing.amix import AMix
-from mixssl.mixing.base import Mixer
-from mixssl.mixing.deferred import Deferred, Salience
+from mixssl.mixing.base import Layout, Mixer
+from mixssl.mixing.deferred import DeferredMixture, Saliency
 from mixssl.mixing.imix import ICutMix, IMix
 from mixssl.mixing.local_global import InterCutMix, IntraCutMix, region_boxes, view_mixture
 from mixssl.mixing.mixco import MixCo, halves_mixture
@@ -36,13 +36,14 @@ __all__ = [
     "AMix",
     "ClusterPuzzleMix",
     "CutMix",
-    "Deferred",
+    "DeferredMixture",
     "FMix",
     "ICutMix",
     "IMix",
     "InterCutMix",
     "InterIntra",
     "IntraCutMix",
+    "Layout",
     "ManifoldMix",
     "MixCo",
     "MixUp",
@@ -51,7 +52,7 @@ __all__ = [
     "Policy",
     "PuzzleMix",
     "ResizeMix",
-    "Salience",
+    "Saliency",
     "SaliencyMix",
     "StepRandom",
     "StreamRandom",

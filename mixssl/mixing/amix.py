@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from mixssl.mixing.base import Mixer
-from mixssl.mixing.sampling import beta, random_partner
+from mixssl.mixing.base import Layout, Mixer
+from mixssl.mixing.sampling import beta, check_views, random_partner
 from mixssl.registry import MIXERS
 from mixssl.structures import BLOCK, ENCODER, MixedView
 
@@ -33,7 +33,7 @@ class AMix(Mixer):
         ValueError: If an argument lies outside its range.
     """
 
-    layout = "learned"
+    layout = Layout.LEARNED
     learned = True
 
     def __init__(
@@ -41,12 +41,11 @@ class AMix(Mixer):
     ) -> None:
         self.alpha = self.checked_alpha(alpha)
         self.views = self.checked_views(views)
-        self.one_lam = not per_sample
+        self.shared_lam = not per_sample
 
     def __call__(self, views: Sequence[Tensor], generator: torch.Generator) -> list[MixedView]:
         """Draws two mixtures of each of ``self.views``; see :meth:`Mixer.__call__`. Their pixels are None."""
-        self.require_pairs(views)
-        self.require_views(views, self.views)
+        check_views(self, views)
         return [
             self._draw(views[source], source, learner, generator)
             for source in self.views
@@ -58,7 +57,7 @@ class AMix(Mixer):
     ) -> MixedView:
         """Draws λ and partners of one mixture."""
         size, device = len(images), images.device
-        lam = beta(self.alpha, 1 if self.one_lam else size, generator).float().expand(size)
+        lam = beta(self.alpha, 1 if self.shared_lam else size, generator).float().expand(size)
         return MixedView(
             images=None,
             source=source,

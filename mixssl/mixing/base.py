@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from enum import Enum
 from typing import ClassVar
 
 import torch
@@ -11,24 +12,45 @@ from torch import Tensor
 
 from mixssl.structures import MixedView
 
-__all__ = ["Mixer"]
+__all__ = ["Layout", "Mixer"]
+
+
+class Layout(str, Enum):
+    """How mixtures relate to the clean views; a mix head says which layouts it reads."""
+
+    ROWS = "rows"
+    """Every mixture has a row per image."""
+    HALF = "half"
+    """Half as many rows: one half of the batch is mixed with the other."""
+    SCALES = "scales"
+    """The views come in pairs of one size each, and every pair is mixed by itself."""
+    LEARNED = "learned"
+    """A network of the model makes the masks; each mixed view gives one mixture for the encoder and one for it."""
+    CUT_BATCHES = "pairs of cut batches"
+    """Both views are mixed within the batch, each with boxes of its own."""
+    SWAPPED_BOXES = "swapped boxes of two views"
+    """The two views of an image swap a box."""
+
+    __str__ = str.__str__
 
 
 class Mixer(ABC):
     """Turns the clean views of a step into mixtures. Knows pixels and no loss.
 
     Attributes:
-        layout: How the mixtures relate to the views; a mix head says which layouts it reads. ``"rows"``: every mixture
-            has a row per image.
-        one_lam: Whether all rows of a batch share one λ, which losses that don't decompose over samples need.
+        layout: How the mixtures relate to the views.
+        views: Numbers of the clean views that it mixes.
+        shared_lam: Whether all rows of a batch share one λ, which losses that don't decompose over samples need.
         layers: Modules of the backbone whose outputs it may have mixed, by their dotted names; empty for mixers of
             pixels.
         learned: Whether a network of the model makes the masks.
-        clusters: Whether it asks for the images' clusters, and so returns :class:`~mixssl.mixing.Deferred` mixtures.
+        clusters: Whether it asks for the images' clusters, and so returns instances of
+            :class:`~mixssl.mixing.DeferredMixture`.
     """
 
-    layout: ClassVar[str] = "rows"
-    one_lam: bool = True
+    layout: ClassVar[Layout] = Layout.ROWS
+    views: tuple[int, ...]
+    shared_lam: bool = True
     layers: tuple[str, ...] = ()
     learned: ClassVar[bool] = False
     clusters: ClassVar[bool] = False
@@ -64,29 +86,3 @@ class Mixer(ABC):
                 f"alpha of {type(self).__name__} is {alpha} and must be > 0; 1.0 is usual"
             )
         return alpha
-
-    def require_pairs(self, views: Sequence[Tensor]) -> None:
-        """Raises a ValueError where an image has nobody to be mixed with."""
-        size = len(views[0])
-        if size < 2:
-            raise ValueError(
-                f"{type(self).__name__} got a batch of {size} and needs at least 2 images per device: "
-                "raise batch_size, or set drop_last=True in train_dataloader"
-            )
-
-    def require_views(self, views: Sequence[Tensor], wanted: Sequence[int]) -> None:
-        """Raises a ValueError where the pipeline gives fewer views than the mixer was told to mix."""
-        if max(wanted) >= len(views):
-            raise ValueError(
-                f"{type(self).__name__} mixes view {max(wanted)} and the pipeline gives {len(views)}: "
-                f"views must lie in [0, {len(views) - 1}], or raise num_views of MultiView"
-            )
-
-    def require_one_size(self, views: Sequence[Tensor], wanted: Sequence[int]) -> None:
-        """Raises a ValueError where the views that are mixed by the same draws have several sizes."""
-        sizes = {tuple(views[source].shape[-2:]) for source in wanted}
-        if len(sizes) > 1:
-            raise ValueError(
-                f"{type(self).__name__} got views of {sorted(sizes)} pixels and mixes views of one size: "
-                "name those of one size in views"
-            )

@@ -9,13 +9,13 @@ from torch import Tensor
 
 from mixssl.structures import MixedView
 
-__all__ = ["Deferred", "Salience"]
+__all__ = ["DeferredMixture", "Saliency"]
 
-Salience = Callable[[Tensor], Tensor]
+Saliency = Callable[[Tensor], Tensor]
 """How much each pixel matters: images (N, C, H, W) of the batch, in its order, to (N, H, W), >= 0."""
 
 
-class Deferred(NamedTuple):
+class DeferredMixture(NamedTuple):
     """A mixture drawn but not yet made: it asks for the clusters of the batch's images, which no mixer knows.
 
     Attributes:
@@ -23,4 +23,4 @@ class Deferred(NamedTuple):
             Draws nothing.
     """
 
-    render: Callable[[Tensor, Salience], MixedView]
+    render: Callable[[Tensor, Saliency], MixedView]

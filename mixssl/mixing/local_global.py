@@ -8,9 +8,9 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from mixssl.mixing.base import Mixer
+from mixssl.mixing.base import Layout, Mixer
 from mixssl.mixing.ops import box_mask, paste
-from mixssl.mixing.sampling import beta, cut_boxes
+from mixssl.mixing.sampling import beta, check_views, cut_boxes
 from mixssl.mixing.unmix import region_mixture
 from mixssl.registry import MIXERS
 from mixssl.structures import MixedView
@@ -70,12 +70,11 @@ class InterCutMix(_TwoViewCutMix):
         ValueError: If an argument lies outside its range.
     """
 
-    layout: ClassVar[str] = "pairs of cut batches"
+    layout: ClassVar[Layout] = Layout.CUT_BATCHES
 
     def __call__(self, views: Sequence[Tensor], generator: torch.Generator) -> list[MixedView]:
         """Mixes both views with their own reversed batch; see :meth:`Mixer.__call__`."""
-        self.require_pairs(views)
-        self.require_views(views, self.views)
+        check_views(self, views)
         height, width = self.require_equal_sizes(views)
         lam = beta(self.alpha, 1, generator)
         drawn = [region_boxes(lam, height, width, generator) for _ in self.views]
@@ -102,11 +101,11 @@ class IntraCutMix(_TwoViewCutMix):
         ValueError: If an argument lies outside its range.
     """
 
-    layout: ClassVar[str] = "swapped boxes of two views"
+    layout: ClassVar[Layout] = Layout.SWAPPED_BOXES
 
     def __call__(self, views: Sequence[Tensor], generator: torch.Generator) -> list[MixedView]:
         """Mixes the two views with each other, both ways; see :meth:`Mixer.__call__`."""
-        self.require_views(views, self.views)
+        check_views(self, views, pairs=False)
         height, width = self.require_equal_sizes(views)
         boxes, lam = region_boxes(beta(self.alpha, 1, generator), height, width, generator)
         one, two = self.views

@@ -8,9 +8,9 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from mixssl.mixing.base import Mixer
+from mixssl.mixing.base import Layout, Mixer
 from mixssl.mixing.ops import blend
-from mixssl.mixing.sampling import uniform
+from mixssl.mixing.sampling import check_views, uniform
 from mixssl.registry import MIXERS
 from mixssl.structures import MixedView
 
@@ -32,16 +32,15 @@ class MixCo(Mixer):
         ValueError: If an argument lies outside its range.
     """
 
-    layout: ClassVar[str] = "half"
-    one_lam = False
+    layout: ClassVar[Layout] = Layout.HALF
+    shared_lam = False
 
     def __init__(self, views: Sequence[int] = (0,)) -> None:
         self.views = self.checked_views(views)
 
     def __call__(self, views: Sequence[Tensor], generator: torch.Generator) -> list[MixedView]:
         """Mixes ``self.views`` of the clean views; see :meth:`Mixer.__call__`. N must be even."""
-        self.require_pairs(views)
-        self.require_views(views, self.views)
+        check_views(self, views)
         size = len(views[0])
         if size % 2:
             raise ValueError(

@@ -8,7 +8,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from mixssl.mixing.base import Mixer
+from mixssl.mixing.base import Layout, Mixer
 from mixssl.registry import MIXERS
 from mixssl.structures import MixedView
 
@@ -32,7 +32,7 @@ class MultiScale(Mixer):
         ValueError: If ``scales`` is less than 1, or the mixer asks for clusters.
     """
 
-    layout: ClassVar[str] = "scales"
+    layout: ClassVar[Layout] = Layout.SCALES
 
     def __init__(self, mixer: dict | Mixer, scales: int = 2) -> None:
         if scales < 1:
@@ -44,7 +44,7 @@ class MultiScale(Mixer):
                 "choose another mixer, or views of one size"
             )
         self.scales = scales
-        self.one_lam = self.mixer.one_lam
+        self.shared_lam = self.mixer.shared_lam
 
     def __call__(self, views: Sequence[Tensor], generator: torch.Generator) -> list[MixedView]:
         """Mixes pair by pair; see :meth:`Mixer.__call__`."""

@@ -8,7 +8,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-__all__ = ["blend", "box_mask", "mask_blend", "paste"]
+from mixssl.structures import MixedView
+
+__all__ = ["blend", "box_mask", "mask_blend", "paste", "rows_mixture"]
 
 
 def blend(own: Tensor, other: Tensor, lam: Tensor) -> Tensor:
@@ -71,3 +73,34 @@ def paste(own: Tensor, other: Tensor, boxes: Tensor) -> Tensor:
         A new tensor like ``own``, every pixel an exact copy of one of the two.
     """
     return torch.where(box_mask(boxes, *own.shape[-2:]).bool(), own, other)
+
+
+def rows_mixture(
+    images: Tensor | None,
+    source: int,
+    partner: Tensor,
+    lam: Tensor,
+    mask: Tensor,
+    boxes: Tensor | None = None,
+) -> MixedView:
+    """Writes the record of a mixture of one view, with a row per image.
+
+    Args:
+        images: The mixed pixels, (N, C, H, W); None where the model makes them.
+        source: Number of the view.
+        partner: (N,), int64.
+        lam: (1,) or (N,).
+        mask: (1, 1, H, W) or (N, 1, H, W).
+        boxes: (1, 4) or (N, 4).
+    """
+    size, device = len(partner), partner.device
+    return MixedView(
+        images=images,
+        source=source,
+        partner_view=source,
+        index=torch.arange(size, device=device),
+        partner=partner,
+        lam=lam.float().to(device, non_blocking=True).expand(size),
+        mask=mask.expand(size, -1, -1, -1),
+        boxes=None if boxes is None else boxes.expand(size, 4),
+    )

@@ -5,14 +5,21 @@ Drawing on the CPU keeps the device free of synchronisation: the few numbers tra
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 import torch
 from mmengine.dist import broadcast, get_rank, get_world_size
 from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from mixssl.mixing.base import Mixer
 
 __all__ = [
     "StepRandom",
     "StreamRandom",
     "beta",
+    "check_views",
     "clip_boxes",
     "cut_boxes",
     "half_sides",
@@ -22,6 +29,37 @@ __all__ = [
 ]
 
 _MASK64 = (1 << 64) - 1
+
+
+def check_views(
+    mixer: Mixer, views: Sequence[Tensor], pairs: bool = True, one_size: bool = False
+) -> None:
+    """Raises a ValueError where a mixer can't mix the views that it is given; called before anything is drawn.
+
+    Args:
+        mixer: With the numbers of the views that it mixes, ``mixer.views``.
+        views: Clean views, each (N, C, H, W).
+        pairs: Whether an image needs another image of the batch to be mixed with.
+        one_size: Whether all views that are mixed share their draws, and so must be of one size.
+    """
+    name = type(mixer).__name__
+    if pairs and len(views[0]) < 2:
+        raise ValueError(
+            f"{name} got a batch of {len(views[0])} and needs at least 2 images per device: "
+            "raise batch_size, or set drop_last=True in train_dataloader"
+        )
+    if max(mixer.views) >= len(views):
+        raise ValueError(
+            f"{name} mixes view {max(mixer.views)} and the pipeline gives {len(views)}: "
+            f"views must lie in [0, {len(views) - 1}], or raise num_views of MultiView"
+        )
+    if one_size:
+        sizes = {tuple(views[source].shape[-2:]) for source in mixer.views}
+        if len(sizes) > 1:
+            raise ValueError(
+                f"{name} got views of {sorted(sizes)} pixels and mixes views of one size: "
+                "name those of one size in views"
+            )
 
 
 def beta(alpha: float, size: int, generator: torch.Generator) -> Tensor:

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from mixssl.mixing.base import Mixer
-from mixssl.mixing.ops import blend, box_mask, paste
-from mixssl.mixing.sampling import beta, cut_boxes, reverse_partner, uniform
+from mixssl.mixing.ops import blend, box_mask, rows_mixture
+from mixssl.mixing.sampling import beta, check_views, cut_boxes, reverse_partner, uniform
 from mixssl.registry import MIXERS
 from mixssl.structures import MixedView
 
@@ -49,18 +49,21 @@ class UnMix(Mixer):
 
     def __call__(self, views: Sequence[Tensor], generator: torch.Generator) -> list[MixedView]:
         """Mixes ``self.views`` of the clean views; see :meth:`Mixer.__call__`."""
-        self.require_pairs(views)
-        self.require_views(views, self.views)
+        check_views(self, views)
         is_global = bool(uniform(1, generator) < self.p_global)
         lam = beta(self.alpha, 1, generator)
-        if is_global:
-            return [global_mixture(views[source], source, lam) for source in self.views]
-        sizes = dict.fromkeys(views[source].shape[-2:] for source in self.views)
-        drawn = {size: cut_boxes(lam, size[0], size[1], generator) for size in sizes}
         mixtures = []
+        drawn: dict[torch.Size, tuple[Tensor, Tensor]] = {}
         for source in self.views:
-            boxes, left = drawn[views[source].shape[-2:]]
-            mixtures.append(region_mixture(views[source], source, left, boxes))
+            images = views[source]
+            if is_global:
+                mixtures.append(global_mixture(images, source, lam))
+                continue
+            size = images.shape[-2:]
+            if size not in drawn:  # both branches share a box; a view of another size needs its own
+                drawn[size] = cut_boxes(lam, size[0], size[1], generator)
+            boxes, left = drawn[size]
+            mixtures.append(region_mixture(images, source, left, boxes))
         return mixtures
 
 
@@ -78,18 +81,15 @@ def global_mixture(
     Returns:
         The mixture, its mask constant over each image.
     """
-    size, _, height, width = images.shape
-    lam = _weights(lam, size).to(images.device, non_blocking=True)
-    partner = _partners(partner, size, images.device)
-    return MixedView(
-        images=blend(images, images[partner], lam),
-        source=source,
-        partner_view=source,
-        index=torch.arange(size, device=images.device),
-        partner=partner,
-        lam=lam,
-        mask=lam.view(-1, 1, 1, 1).expand(-1, 1, height, width),
+    device, (height, width) = images.device, images.shape[-2:]
+    partner = (
+        reverse_partner(len(images), device)
+        if partner is None
+        else partner.to(device, non_blocking=True)
     )
+    lam = _checked(lam).expand(len(images)).to(device, non_blocking=True)
+    mask = lam.view(-1, 1, 1, 1).expand(-1, 1, height, width)
+    return rows_mixture(blend(images, images[partner], lam), source, partner, lam, mask)
 
 
 def region_mixture(
@@ -107,31 +107,20 @@ def region_mixture(
     Returns:
         The mixture, its mask 0 inside the box and 1 outside.
     """
-    size, _, height, width = images.shape
-    lam = _weights(lam, size).to(images.device, non_blocking=True)
-    boxes = boxes.to(images.device, non_blocking=True).expand(size, 4)
-    partner = _partners(partner, size, images.device)
-    return MixedView(
-        images=paste(images, images[partner], boxes),
-        source=source,
-        partner_view=source,
-        index=torch.arange(size, device=images.device),
-        partner=partner,
-        lam=lam,
-        mask=box_mask(boxes, height, width),
-        boxes=boxes,
+    device, (height, width) = images.device, images.shape[-2:]
+    partner = (
+        reverse_partner(len(images), device)
+        if partner is None
+        else partner.to(device, non_blocking=True)
     )
+    boxes = boxes.to(device, non_blocking=True)
+    mask = box_mask(boxes, height, width)
+    mixed = torch.where(mask.bool(), images, images[partner])  # copies of pixels, no arithmetic
+    return rows_mixture(mixed, source, partner, _checked(lam), mask, boxes)
 
 
-def _partners(partner: Tensor | None, size: int, device: torch.device) -> Tensor:
-    """The images to mix with, on the device; the reversed batch where none are named."""
-    if partner is None:
-        return reverse_partner(size, device)
-    return partner.to(device, non_blocking=True)
-
-
-def _weights(lam: Tensor, size: int) -> Tensor:
-    """Checks λ while it still is on the CPU and gives it a value per row, in float32."""
+def _checked(lam: Tensor) -> Tensor:
+    """λ in float32, checked while it still is on the CPU."""
     if not bool(((lam >= 0) & (lam <= 1)).all()):
         raise ValueError(f"lam is {lam.tolist()} and must lie in [0, 1]")
-    return lam.float().expand(size)
+    return lam.float()

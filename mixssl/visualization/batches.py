@@ -13,7 +13,7 @@ from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 from torch import Tensor, nn
 
-from mixssl.mixing import Deferred, Mixer, Salience, StepRandom, center_surround
+from mixssl.mixing import DeferredMixture, Mixer, Saliency, StepRandom, center_surround
 from mixssl.registry import MODELS
 from mixssl.structures import MixedView
 from mixssl.utils.errors import ConfigError
@@ -98,7 +98,7 @@ def clean_views(preprocessor: nn.Module, batch: Any, images: int | None = None) 
     return [view[:images].clone() for view in (made if isinstance(made, list) else [made])]
 
 
-def _labels_for(mixer: Mixer, batch: Any, images: int) -> tuple[Tensor, Salience]:
+def _labels_for(mixer: Mixer, batch: Any, images: int) -> tuple[Tensor, Saliency]:
     """Labels of a batch's first images in place of clusters, and what stands out in place of what matters to them."""
     labels = [sample.get("gt_label") for sample in batch.get("data_samples") or []][:images]
     if not labels or any(label is None or int(label) < 0 for label in labels):
@@ -114,7 +114,7 @@ def sample_mixtures(
     views: Sequence[Tensor],
     number: int,
     seed: int,
-    clusters: tuple[Tensor, Salience] | None = None,
+    clusters: tuple[Tensor, Saliency] | None = None,
 ) -> list[MixedView]:
     """Mixes views as the first steps of a run would, each step with its own draw.
 
@@ -133,7 +133,11 @@ def sample_mixtures(
     for step in range(_STEPS_PER_MIXTURE * number):
         made: list[Any] = mixer(views, random())
         for drawn in made:
-            mixture = drawn.render(*clusters) if isinstance(drawn, Deferred) and clusters else drawn
+            mixture = (
+                drawn.render(*clusters)
+                if isinstance(drawn, DeferredMixture) and clusters
+                else drawn
+            )
             one = only_row(mixture, row_of_two(mixture, step))
             kinds.setdefault(mixture_kind(mixture), []).append(one)
     turns = chain.from_iterable(zip_longest(*(kinds[kind] for kind in sorted(kinds))))

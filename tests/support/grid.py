@@ -159,9 +159,9 @@ def _only_by_averaging(copies: dict[str, BaseAveragedModel]) -> Iterator[dict[st
     def watched(name: str, copy: BaseAveragedModel) -> Any:
         update = copy.update_parameters
 
-        def call(source: nn.Module) -> None:
+        def call(source: nn.Module, *passes: int) -> None:
             _assert_same(name, copy, last[name])
-            update(source)
+            update(source, *passes)
             for old, new, aim in zip(
                 last[name], copy.module.parameters(), source.parameters(), strict=True
             ):

@@ -43,6 +43,8 @@ def _known_length() -> Iterator[None]:
 
 
 def _cfg(model: dict, **changes: Any) -> Config:
+    if "data_preprocessor" in model:  # random images are bytes
+        model["data_preprocessor"] |= {"mean": [128.0] * 3, "std": [64.0] * 3}
     return Config({"model": model, "optim_wrapper": SGD, **changes})
 
 

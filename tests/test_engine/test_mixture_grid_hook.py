@@ -167,6 +167,7 @@ def test_views_made_by_the_preprocessor_are_drawn_without_a_step_of_theirs(tmp_p
     model = unmix()
     crop = [{"type": "RandomResizedCrop", "scale": 16}]
     model["data_preprocessor"].update(views={"transforms": [crop], "num_views": 2}, to_rgb=True)
+    model["data_preprocessor"].update(mean=[79.7] * 3, std=[90.5] * 3)
     preprocessor = tiny.build(model).data_preprocessor
     batch = {"inputs": torch.randint(0, 256, (4, 3, 16, 16), dtype=torch.uint8)}
     shown = clean_views(preprocessor, batch, 2)

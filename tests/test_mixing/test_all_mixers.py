@@ -7,7 +7,7 @@ import torch
 from support.tiny import views
 from torch import Tensor
 
-from mixssl.mixing import Deferred, Mixer
+from mixssl.mixing import DeferredMixture, Mixer
 from mixssl.registry import MIXERS
 from mixssl.structures import MixedView
 
@@ -37,7 +37,7 @@ def _mix(mixer: Mixer, x: list[Tensor], generator: torch.Generator) -> list[Mixe
     labels = torch.arange(len(x[0])) % 4
     return [
         mixed.render(labels, lambda images: images.float().abs().mean(dim=1))
-        if isinstance(mixed, Deferred)
+        if isinstance(mixed, DeferredMixture)
         else mixed
         for mixed in mixer(x, generator)
     ]
@@ -123,7 +123,7 @@ def test_an_image_of_all_ones_stays_one(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_one_lam_is_one_lam(name: str) -> None:
     for changes in _variants(name):
-        if _mixer(name, **changes).one_lam:
+        if _mixer(name, **changes).shared_lam:
             assert all(len(mixed.lam.unique()) == 1 for _, mixed in _draws(name, **changes))
 
 

@@ -30,7 +30,7 @@ def test_encoder_and_block_have_partners_and_lam_of_their_own() -> None:
 def test_a_lam_per_image() -> None:
     encoder, _ = _draw(per_sample=True)
     assert encoder.lam.unique().numel() == 16
-    assert not AMix(per_sample=True).one_lam and AMix().one_lam
+    assert not AMix(per_sample=True).shared_lam and AMix().shared_lam
 
 
 def test_every_mixed_view_gives_two_mixtures() -> None:

@@ -45,8 +45,8 @@ def test_one_size_is_the_mixer_alone() -> None:
 
 
 def test_lam_per_row_stays_so() -> None:
-    assert MultiScale(MixCo()).one_lam is MixCo().one_lam is False
-    assert MultiScale(UnMix()).one_lam is True
+    assert MultiScale(MixCo()).shared_lam is MixCo().shared_lam is False
+    assert MultiScale(UnMix()).shared_lam is True
 
 
 def test_what_does_not_fit_is_refused() -> None:

@@ -307,7 +307,7 @@ def test_it_moves_once_per_optimizer_step_and_remembers_no_batch() -> None:
     model = build(amix())
     moved: list[int] = []
     update = model.momentum_encoder.update_parameters
-    model.momentum_encoder.update_parameters = lambda online: (moved.append(step), update(online))
+    model.momentum_encoder.update_parameters = lambda *args: (moved.append(step), update(*args))
     wrapper = OptimWrapper(sgd(model), accumulative_counts=3)
     wrapper.initialize_count_status(model, 0, 9)
     for step in range(9):
@@ -476,7 +476,7 @@ def test_batches_that_do_not_serve_are_refused() -> None:
     with pytest.raises(ValueError, match="'pbce' compares two classes and the batch has scores"):
         _losses(build(amix(block_losses=("pbce",))), scores=scores)
     with run_length(0), pytest.raises(ValueError, match="max_iters"):
-        _losses(model)
+        _losses(build(amix()))
 
 
 def test_a_vision_transformer_gives_tokens_for_maps() -> None:

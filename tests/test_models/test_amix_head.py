@@ -9,7 +9,7 @@ from support.tiny import views
 from mixssl.mixing import AMix, UnMix
 from mixssl.models.heads import AMixHead
 from mixssl.models.losses import two_way_cross_entropy
-from mixssl.structures import Key, Term, TwoWayTerm
+from mixssl.structures import EmbeddingId, Term, TwoWayTerm
 
 
 def _mixtures(**options):
@@ -19,7 +19,7 @@ def _mixtures(**options):
 def test_amix_i_compares_across_views_and_names_whom_it_teaches() -> None:
     mixtures = _mixtures()
     terms = AMixHead(block_weight=0.5, loss_weight=2.0, temperature=0.1).terms(mixtures, clean=2)
-    assert {term.target for term in terms} == {Key(1)}
+    assert {term.target for term in terms} == {EmbeddingId(1)}
     named = [(term.online.view, term.name, type(term)) for term in terms]
     assert named == [
         (2, "loss_mix", Term),

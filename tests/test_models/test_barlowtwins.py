@@ -27,7 +27,7 @@ PARENT = "mmpretrain.BarlowTwins"
 
 
 class _LamPerImage(UnMix):
-    one_lam = False
+    shared_lam = False
 
 
 def test_without_a_mixer_every_bit_is_the_parents() -> None:

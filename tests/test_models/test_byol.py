@@ -153,9 +153,7 @@ def test_a_run_of_unknown_length_is_refused_before_anything_moves(
 ) -> None:
     model = build(byol())
     monkeypatch.delitem(MessageHub.get_current_instance()._runtime_info, "max_iters")
-    with pytest.raises(
-        ValueError, match="MixBYOL moves its momentum along a cosine over max_iters"
-    ):
+    with pytest.raises(ValueError, match="momentum encoder moves along a cosine over max_iters"):
         model(views(), mode="loss")
     assert model.target_net.steps.item() == 0
 

@@ -173,7 +173,7 @@ def test_what_is_kept_without_an_optimizer_is_bounded() -> None:
     model = build(densecl())
     for step in range(12):
         model(views(seed=step), mode="loss")
-    assert sum(len(whole) for whole, _ in model._kept) == model.queue_len
+    assert sum(len(whole) for whole, _ in model._staged) == model.queue_len
 
 
 def test_evaluation_moves_nothing() -> None:

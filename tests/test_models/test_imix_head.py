@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from mixssl.mixing import global_mixture
 from mixssl.models.heads import IMixHead, IMixPredictHead
-from mixssl.structures import Key
+from mixssl.structures import EmbeddingId
 
 CFG = {"mixer": {"type": "mixssl.IMix"}, "mix_head": {"type": "mixssl.IMixHead"}}
 LAM = torch.tensor([0.5, 0.6, 0.9, 1.0, 0.7, 0.8, 0.55, 0.95])
@@ -80,8 +80,8 @@ def test_without_a_mixture_the_clean_loss_is_the_methods() -> None:
 def test_the_prediction_form_weighs_both_targets() -> None:
     mixed = global_mixture(views()[0], 0, LAM, PARTNER)
     own, other = IMixPredictHead(loss_weight=2.0).terms([mixed], 2)
-    assert (own.online, own.target, own.name) == (Key(2), Key(1), "loss_mix")
-    assert (other.online, other.target) == (Key(2), Key(1))
+    assert (own.online, own.target, own.name) == (EmbeddingId(2), EmbeddingId(1), "loss_mix")
+    assert (other.online, other.target) == (EmbeddingId(2), EmbeddingId(1))
     assert torch.equal(own.rows, torch.arange(8)) and torch.equal(other.rows, PARTNER)
     assert torch.allclose(own.weight, 2 * LAM) and torch.allclose(other.weight, 2 - 2 * LAM)
 

@@ -9,7 +9,7 @@ from support.tiny import build, moco, preprocessor, views
 
 from mixssl.mixing import InterCutMix, IntraCutMix, global_mixture
 from mixssl.models.heads import InterLocalGlobalHead, IntraLocalGlobalHead
-from mixssl.structures import GLOBAL, IMAGE, LOCAL, Key
+from mixssl.structures import GLOBAL, IMAGE, LOCAL, EmbeddingId
 
 
 def _inter() -> list:
@@ -26,14 +26,14 @@ def test_inter_pairs_each_region_with_its_own_kind_in_both_orders() -> None:
     names = ["loss_mix", "loss_mix", "loss_global", "loss_global", "loss_local", "loss_local"]
     assert [term.name for term in terms] == names
     assert [(term.online, term.target) for term in terms[::2]] == [
-        (Key(2, IMAGE), Key(1, IMAGE)),
-        (Key(2, GLOBAL), Key(3, GLOBAL)),
-        (Key(2, LOCAL), Key(3, LOCAL)),
+        (EmbeddingId(2, IMAGE), EmbeddingId(1, IMAGE)),
+        (EmbeddingId(2, GLOBAL), EmbeddingId(3, GLOBAL)),
+        (EmbeddingId(2, LOCAL), EmbeddingId(3, LOCAL)),
     ]
     for normal, reverse in zip(terms[::2], terms[1::2], strict=True):
         assert torch.equal(normal.rows, one.index) and torch.equal(reverse.rows, one.partner)
         assert torch.equal(normal.weight, one.lam) and torch.equal(reverse.weight, 1 - one.lam)
-        assert normal[:2] == reverse[:2]
+        assert (normal.online, normal.target) == (reverse.online, reverse.target)
 
 
 def test_inter_takes_the_lam_of_the_query() -> None:
@@ -54,7 +54,7 @@ def test_inter_takes_the_lam_of_the_query() -> None:
 
 def test_inter_as_in_the_authors_code_takes_the_original_key() -> None:
     terms = InterLocalGlobalHead(original_key=True).terms(_inter(), 2)
-    assert {term.target for term in terms if term.online.region == GLOBAL} == {Key(1)}
+    assert {term.target for term in terms if term.online.region == GLOBAL} == {EmbeddingId(1)}
 
 
 def test_inter_without_reversed_regions() -> None:
@@ -66,7 +66,8 @@ def test_inter_without_the_reversed_mixture_is_the_papers_printed_form() -> None
     one, two = _inter()
     cutmix = InterLocalGlobalHead(global_global=0.0, local_local=0.0, reverse_mixed=False)
     (printed,) = cutmix.terms([one, two], 2)
-    assert printed[:2] == (Key(2), Key(1)) and torch.equal(printed.weight, one.lam)
+    assert (printed.online, printed.target) == (EmbeddingId(2), EmbeddingId(1))
+    assert torch.equal(printed.weight, one.lam)
     assert torch.equal(printed.rows, one.index)
     names = ["loss_mix", "loss_global", "loss_global", "loss_local", "loss_local"]
     terms = InterLocalGlobalHead(reverse_mixed=False).terms([one, two], 2)
@@ -76,10 +77,10 @@ def test_inter_without_the_reversed_mixture_is_the_papers_printed_form() -> None
 def test_intra_weighs_by_its_constant() -> None:
     terms = IntraLocalGlobalHead(lam=0.25, loss_weight=2.0).terms(_intra(), 2)
     assert [(term.online, term.target, term.rows, term.weight, term.name) for term in terms] == [
-        (Key(2, IMAGE), Key(1, IMAGE), None, 0.5, "loss_mix"),
-        (Key(2, GLOBAL), Key(3, GLOBAL), None, 1.5, "loss_global"),
-        (Key(2, LOCAL), Key(3, LOCAL), None, 1.5, "loss_local"),
-        (Key(2, LOCAL), Key(3, GLOBAL), None, 1.5, "loss_local_global"),
+        (EmbeddingId(2, IMAGE), EmbeddingId(1, IMAGE), None, 0.5, "loss_mix"),
+        (EmbeddingId(2, GLOBAL), EmbeddingId(3, GLOBAL), None, 1.5, "loss_global"),
+        (EmbeddingId(2, LOCAL), EmbeddingId(3, LOCAL), None, 1.5, "loss_local"),
+        (EmbeddingId(2, LOCAL), EmbeddingId(3, GLOBAL), None, 1.5, "loss_local_global"),
     ]
     both = IntraLocalGlobalHead(symmetric=True).terms(_intra(), 2)
     assert [(term.online.view, term.target.view) for term in both[4:]] == [
@@ -107,9 +108,9 @@ def test_each_term_can_be_switched_off_and_weighed(name: str) -> None:
 
 
 def test_regions_are_asked_for_only_where_a_term_has_them() -> None:
-    assert InterLocalGlobalHead().needs == {"regions"} == IntraLocalGlobalHead().needs
-    assert not InterLocalGlobalHead(global_global=0, local_local=0).needs
-    assert not IntraLocalGlobalHead(lam=1.0).needs
+    assert InterLocalGlobalHead().requirements == {"regions"} == IntraLocalGlobalHead().requirements
+    assert not InterLocalGlobalHead(global_global=0, local_local=0).requirements
+    assert not IntraLocalGlobalHead(lam=1.0).requirements
 
 
 @pytest.mark.parametrize("head", [InterLocalGlobalHead, IntraLocalGlobalHead])

@@ -73,7 +73,7 @@ def test_hidden_features_are_mixed_behind_the_layer_drawn() -> None:
 def test_salience_is_the_gradient_of_the_loss_and_leaves_no_trace() -> None:
     model, data = build(_config("ClusterPuzzleMix")), labelled()
     state = {key: value.clone() for key, value in model.state_dict().items()}
-    salience = model.image_salience(data["inputs"], data["data_samples"])
+    saliency = model.image_saliency(data["inputs"], data["data_samples"])
     assert all(torch.equal(value, state[key]) for key, value in model.state_dict().items())
     assert all(p.requires_grad and p.grad is None for p in model.parameters())
 
@@ -81,7 +81,7 @@ def test_salience_is_the_gradient_of_the_loss_and_leaves_no_trace() -> None:
     logits = model.head.fc(model.backbone(pixels)[-1].mean((2, 3)))
     F.cross_entropy(logits, targets()).backward()
     expected = torch.sqrt((pixels.grad**2).mean(1))
-    assert torch.allclose(salience, expected, rtol=1e-4) and salience.min() >= 0
+    assert torch.allclose(saliency, expected, rtol=1e-4) and saliency.min() >= 0
 
     (deferred,) = model.mixer([data["inputs"]], StepRandom(0)())
     mixture = deferred.render(targets(), lambda images: expected)

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from mixssl.mixing import global_mixture, halves_mixture
 from mixssl.models.heads import MixCoHead
-from mixssl.structures import Key
+from mixssl.structures import EmbeddingId
 
 MIXER = {"type": "mixssl.MixCo"}
 HEAD = {"type": "mixssl.MixCoHead"}
@@ -75,7 +75,7 @@ def test_by_hand() -> None:
     (term,) = MixCoHead(temperature=0.5).terms(
         [halves_mixture(views(2)[0], 0, torch.tensor([0.25]))], 2
     )
-    assert (term.online, term.target, term.name) == (Key(2), Key(1), "loss_mix")
+    assert (term.online, term.target, term.name) == (EmbeddingId(2), EmbeddingId(1), "loss_mix")
     assert term.positives.tolist() == [[0, 1]] and term.shares.tolist() == [[0.25, 0.75]]
     assert (term.temperature, term.weight) == (0.5, 1.0)
 

@@ -276,7 +276,7 @@ def test_what_is_kept_without_an_optimizer_is_bounded() -> None:
     model = build(moco())
     for step in range(20):
         model(views(seed=step), mode="loss")
-    assert sum(len(keys) for keys in model._kept["queue"]) == model.queue_len
+    assert sum(len(keys) for keys in model._staged["queue"]) == model.queue_len
 
 
 # -- training, restoring, refusing ------------------------------------------------------------------------------------

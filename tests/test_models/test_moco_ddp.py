@@ -10,7 +10,7 @@ from mmpretrain.models.utils import batch_shuffle_ddp, batch_unshuffle_ddp
 from support.ddp import run_ranks
 from support.tiny import build, moco, sgd, views
 
-from mixssl.models.methods.queued import dealt, shuffled, unshuffled
+from mixssl.models.memory import batch_shuffle, batch_unshuffle, local_rows
 
 
 def _train(rank: int) -> dict:
@@ -61,17 +61,17 @@ def test_two_ranks_draw_the_same_and_end_the_same() -> None:
 def _shuffle(rank: int) -> dict:
     images = views(8, seed=rank)[0]
     torch.manual_seed(7 * rank)  # rank 0's order is everybody's
-    ours, order = shuffled(images)
+    ours, order = batch_shuffle(images)
     torch.manual_seed(7 * rank)
     theirs, restore = batch_shuffle_ddp(images)
     return {
         "same images": torch.equal(ours, theirs),
         "moved": not torch.equal(ours, images),
-        "restored": torch.equal(unshuffled(ours, order), images),
+        "restored": torch.equal(batch_unshuffle(ours, order), images),
         "as theirs": torch.equal(
-            unshuffled(ours.square(), order), batch_unshuffle_ddp(theirs.square(), restore)
+            batch_unshuffle(ours.square(), order), batch_unshuffle_ddp(theirs.square(), restore)
         ),
-        "rows travel along": torch.equal(dealt(images.mean(dim=1), order), ours.mean(dim=1)),
+        "rows travel along": torch.equal(local_rows(images.mean(dim=1), order), ours.mean(dim=1)),
     }
 
 

@@ -16,8 +16,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from mixssl.mixing import region_mixture, view_mixture
-from mixssl.models.methods import View
-from mixssl.structures import MixedView
+from mixssl.structures import MixedView, View
 
 BOXES = {"usual": ([3, 2, 11, 9], [5, 6, 15, 16]), "extreme": ([4, 4, 5, 5], [0, 0, 15, 16])}
 

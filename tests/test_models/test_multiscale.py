@@ -13,7 +13,7 @@ from torch import Tensor
 
 from mixssl.mixing import InterCutMix, MultiScale, UnMix
 from mixssl.models.heads import InterLocalGlobalHead, MultiScaleHead, UnMixHead
-from mixssl.structures import GLOBAL, Key
+from mixssl.structures import GLOBAL, EmbeddingId
 
 
 def _views(seed: int = 0, batch: int = 8) -> list[Tensor]:
@@ -155,23 +155,30 @@ def test_forwards_are_one_per_embedding() -> None:
 def test_terms_stay_within_a_size() -> None:
     mixtures = MultiScale(UnMix())(_views(), torch.Generator().manual_seed(0))
     terms = MultiScaleHead(UnMixHead()).terms(mixtures, 4)
-    assert [(term.online, term.target) for term in terms] == [(Key(4), Key(1))] * 2 + [
-        (Key(5), Key(3))
-    ] * 2
+    assert [(term.online, term.target) for term in terms] == [
+        (EmbeddingId(4), EmbeddingId(1))
+    ] * 2 + [(EmbeddingId(5), EmbeddingId(3))] * 2
     assert torch.equal(terms[0].weight, mixtures[0].lam) and torch.equal(
         terms[2].weight, mixtures[1].lam
     )
     assert not torch.equal(terms[0].weight, terms[2].weight)
     pairs = MultiScale(UnMix(views=(0, 1)))(_views(), torch.Generator().manual_seed(0))
     mixed = MultiScaleHead(UnMixHead(pairing="mixed")).terms(pairs, 4)
-    assert [(pair.first, pair.second) for pair in mixed] == [(Key(4), Key(5)), (Key(6), Key(7))]
+    assert [(pair.first, pair.second) for pair in mixed] == [
+        (EmbeddingId(4), EmbeddingId(5)),
+        (EmbeddingId(6), EmbeddingId(7)),
+    ]
 
 
 def test_regions_stay_within_a_size() -> None:
     mixtures = MultiScale(InterCutMix())(_views(), torch.Generator().manual_seed(0))
     terms = MultiScaleHead(InterLocalGlobalHead()).terms(mixtures, 4)
     found = [(term.online, term.target) for term in terms if term.name == "loss_global"]
-    assert found == [(Key(4, GLOBAL), Key(5, GLOBAL))] * 2 + [(Key(6, GLOBAL), Key(7, GLOBAL))] * 2
+    assert (
+        found
+        == [(EmbeddingId(4, GLOBAL), EmbeddingId(5, GLOBAL))] * 2
+        + [(EmbeddingId(6, GLOBAL), EmbeddingId(7, GLOBAL))] * 2
+    )
 
 
 def test_what_does_not_fit_is_refused() -> None:

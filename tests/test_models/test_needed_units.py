@@ -55,13 +55,13 @@ def test_needed_passes_are_those_made(
 
 
 def test_a_mix_block_costs_a_pass_for_its_maps_and_two_for_its_mixture() -> None:
-    """Ten units against four on MoCo; its maps cost less than counted, since the guide stops at their layer."""
+    """Ten units against four on MoCo; its maps cost less than counted, since the teacher stops at their layer."""
     model = build(amix(moco))
     data = model.data_preprocessor({"inputs": views(), "data_samples": None}, True)
     terms = [*model.clean_terms(2), *model.mixture_terms(data["mixtures"], 2)]
     found = _tool().needed_units(terms, dict.fromkeys(range(4), 1), False, data["mixtures"])
     passes: Counter[str] = Counter()
-    for name, encoder in (("online", model.backbone), ("guide", model.encoder_k.module[0])):
+    for name, encoder in (("online", model.backbone), ("teacher", model.encoder_k.module[0])):
         for layer in ("layer1", "layer4"):
             encoder.get_submodule(layer).register_forward_hook(
                 lambda *_, key=f"{name} {layer}": passes.update([key])
@@ -71,6 +71,6 @@ def test_a_mix_block_costs_a_pass_for_its_maps_and_two_for_its_mixture() -> None
     assert passes == {
         "online layer1": 2,
         "online layer4": 2,
-        "guide layer1": 3,
-        "guide layer4": 2,
+        "teacher layer1": 3,
+        "teacher layer4": 2,
     }

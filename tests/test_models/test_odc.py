@@ -34,7 +34,7 @@ def _memory(**changes: Any) -> ODC:
 
 def _step(memory: ODC, seed: int, size: int = 8) -> None:
     index = torch.randperm(memory.num_images, generator=_generator(seed))[:size]
-    memory.keep(_features(100 + seed, size), index)
+    memory.stage(_features(100 + seed, size), index)
     memory.commit()
 
 
@@ -58,7 +58,7 @@ def test_a_step_by_hand() -> None:
     assert memory.features.tolist() == [[1, 0], [1, 0], [0, 1], [0, 1]]
     assert memory.centroids.tolist() == [[1, 0], [0, 1]]
     # Half-way from (1, 0) to (-0.6, 0.8) is (0.2, 0.4), nearer to (0, 1); to (0.8, 0.6) it stays.
-    memory.keep(torch.tensor([[-3.0, 4.0], [8.0, 6.0]]), torch.tensor([1, 0]))
+    memory.stage(torch.tensor([[-3.0, 4.0], [8.0, 6.0]]), torch.tensor([1, 0]))
     memory.commit()
     moved = torch.tensor([[1.8, 0.6], [0.2, 0.4]])
     assert torch.allclose(memory.features[:2], F.normalize(moved, dim=1))
@@ -74,7 +74,7 @@ def test_steps_are_those_of_a_plain_transcription(half: bool) -> None:
     for step in range(2, 9):  # the start was the first draw
         index = torch.randperm(IMAGES, generator=_generator(step))[:8]
         new = _features(50 + step, 8)
-        memory.keep(new, index)
+        memory.stage(new, index)
         memory.commit()
         for row, place in zip(new, index.tolist(), strict=True):
             mixed = 0.7 * bank[place] + 0.3 * row / row.norm()
@@ -92,8 +92,8 @@ def test_steps_are_those_of_a_plain_transcription(half: bool) -> None:
 def test_of_a_repeated_image_the_first_counts() -> None:
     one, two = _memory(), _memory()
     rows, index = _features(1, 4), torch.tensor([3, 7, 3, 9])
-    one.keep(rows, index)
-    two.keep(rows[[0, 1, 3]], index[[0, 1, 3]])
+    one.stage(rows, index)
+    two.stage(rows[[0, 1, 3]], index[[0, 1, 3]])
     one.commit()
     two.commit()
     for name in ("features", "labels", "sizes", "centroids"):
@@ -104,8 +104,8 @@ def test_of_a_repeated_image_the_first_counts() -> None:
 def test_nothing_is_written_before_the_step() -> None:
     memory = _memory()
     before = _buffers(memory)
-    memory.keep(_features(1, 8), torch.arange(8))
-    memory.keep(_features(2, 8), torch.arange(8, 16))
+    memory.stage(_features(1, 8), torch.arange(8))
+    memory.stage(_features(2, 8), torch.arange(8, 16))
     assert all(torch.equal(value, before[name]) for name, value in memory.state_dict().items())
     memory.commit()
     changed = (memory.features != before["features"]).any(dim=1)
@@ -118,8 +118,8 @@ def test_nothing_is_written_before_the_step() -> None:
 def test_what_is_kept_is_bounded() -> None:
     memory = _memory()
     for seed in range(50):
-        memory.keep(_features(seed, 8), torch.arange(8))
-    assert sum(len(index) for _, index in memory._kept) <= IMAGES
+        memory.stage(_features(seed, 8), torch.arange(8))
+    assert sum(len(index) for _, index in memory._staged) <= IMAGES
 
 
 @pytest.mark.parametrize("power", [0.0, 0.5, 1.0])
@@ -170,7 +170,7 @@ def test_clusters_stay_alive() -> None:
     common = torch.ones(DIM)
     for step in range(40):
         index = torch.randperm(IMAGES, generator=_generator(step))[:20]
-        memory.keep(common + 0.1 * _features(step, 20), index)
+        memory.stage(common + 0.1 * _features(step, 20), index)
         memory.commit()
         _assert_whole(memory)
     memory._mend(_generator(0))
@@ -229,7 +229,7 @@ def _on_ranks(rank: int, world: int) -> dict[str, Tensor]:
         index = torch.randperm(IMAGES, generator=_generator(step))[:16]
         index[15] = index[0]  # as where a sampler fills up the ranks
         rows = slice(rank * 16 // world, (rank + 1) * 16 // world)
-        memory.keep(_features(step, 16)[rows], index[rows])
+        memory.stage(_features(step, 16)[rows], index[rows])
         memory.commit()
     return {name: value for name, value in memory.state_dict().items() if "classifier" not in name}
 

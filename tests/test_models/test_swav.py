@@ -242,10 +242,10 @@ def test_what_is_kept_without_an_optimizer_is_bounded_and_dropped_with_the_queue
     model.head.loss_module.queue = torch.zeros(2, 16, DIM)
     for step in range(5):
         model(_crops(step, [2]), mode="loss")
-    assert sum(rows.shape[1] for rows in model._kept) == 16
+    assert sum(rows.shape[1] for rows in model._staged) == 16
     model.head.loss_module.queue = None
     model.after_optimizer_step()
-    assert not model._kept
+    assert not model._staged
 
 
 def test_a_full_queue_takes_part_in_the_codes() -> None:

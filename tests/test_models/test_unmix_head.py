@@ -10,14 +10,18 @@ from support.tiny import build, moco, views
 
 from mixssl.mixing import MixCo, Mixer, UnMix, global_mixture, halves_mixture
 from mixssl.models.heads import UnMixHead
-from mixssl.structures import Key, Pair
+from mixssl.structures import EmbeddingId, Pair, Term
 
 
 def test_cross_pairs_with_the_other_view_in_both_orders() -> None:
     mixed = global_mixture(views(4)[0], 0, torch.tensor([0.25]))
     normal, reverse = UnMixHead().terms([mixed], 2)
-    assert (normal.online, normal.target, normal.name) == (Key(2), Key(1), "loss_mix")
-    assert (reverse.online, reverse.target) == (Key(2), Key(1))
+    assert (normal.online, normal.target, normal.name) == (
+        EmbeddingId(2),
+        EmbeddingId(1),
+        "loss_mix",
+    )
+    assert (reverse.online, reverse.target) == (EmbeddingId(2), EmbeddingId(1))
     assert torch.equal(normal.rows, mixed.index) and torch.equal(reverse.rows, mixed.partner)
     assert torch.equal(normal.weight, torch.full((4,), 0.25))
     assert torch.equal(reverse.weight, torch.full((4,), 0.75))
@@ -30,22 +34,30 @@ def test_all_adds_the_mixtures_own_view() -> None:
     assert [term.weight[0].item() for term in terms] == [0.5, 1.5, 0.5, 1.5]
 
 
+def _ends(term: Term) -> tuple[EmbeddingId, EmbeddingId]:
+    return term.online, term.target
+
+
 def test_own_pairs_with_the_mixtures_own_view_alone() -> None:
     mixed = global_mixture(views(4)[0], 0, torch.tensor([0.25]))
     normal, reverse = UnMixHead(pairing="own").terms([mixed], 2)
-    assert normal[:2] == reverse[:2] == (Key(2), Key(0))
+    assert _ends(normal) == _ends(reverse) == (EmbeddingId(2), EmbeddingId(0))
     assert torch.equal(normal.rows, mixed.index) and torch.equal(reverse.rows, mixed.partner)
     assert torch.equal(normal.weight, 1 - reverse.weight)
     second = global_mixture(views(4)[1], 1, torch.tensor([0.25]))
     terms = UnMixHead(pairing="own").terms([mixed, second], 4)
-    assert [term[:2] for term in terms[::2]] == [(Key(4), Key(0)), (Key(5), Key(1))]
+    assert [_ends(term) for term in terms[::2]] == [
+        (EmbeddingId(4), EmbeddingId(0)),
+        (EmbeddingId(5), EmbeddingId(1)),
+    ]
 
 
 def test_mutual_hands_the_method_pairs_in_both_orders() -> None:
     mixed = global_mixture(views(4)[0], 0, torch.tensor([0.25]))
     normal, reverse = UnMixHead(pairing="mutual").terms([mixed], 2)
     assert isinstance(normal, Pair) and isinstance(reverse, Pair)
-    assert normal[:2] == reverse[:2] == (Key(2), Key(1))
+    assert (normal.first, normal.second) == (reverse.first, reverse.second)
+    assert (normal.first, normal.second) == (EmbeddingId(2), EmbeddingId(1))
     assert torch.equal(normal.rows, mixed.index) and torch.equal(reverse.rows, mixed.partner)
     assert torch.equal(normal.weight, 1 - reverse.weight)
 
@@ -53,7 +65,7 @@ def test_mutual_hands_the_method_pairs_in_both_orders() -> None:
 def test_mixed_compares_the_two_mixtures_at_full_weight() -> None:
     x = views(4)
     mixtures = UnMix(views=(0, 1))(x, torch.Generator().manual_seed(0))
-    assert UnMixHead(pairing="mixed").terms(mixtures, 2) == [Pair(Key(2), Key(3))]
+    assert UnMixHead(pairing="mixed").terms(mixtures, 2) == [Pair(EmbeddingId(2), EmbeddingId(3))]
     with pytest.raises(ValueError, match=r"set views=\(0, 1\) in the mixer"):
         UnMixHead(pairing="mixed").terms(mixtures[:1], 2)
 
@@ -92,7 +104,9 @@ def test_a_mixer_the_head_cant_read_is_refused() -> None:
 def test_mixtures_of_halves_are_compared_with_both_their_images() -> None:
     lam = torch.rand(4)
     own, other = UnMixHead(loss_weight=2.0).terms([halves_mixture(views()[0], 0, lam)], clean=2)
-    assert (own.online, own.target) == (other.online, other.target) == (Key(2), Key(1))
+    assert (
+        (own.online, own.target) == (other.online, other.target) == (EmbeddingId(2), EmbeddingId(1))
+    )
     assert own.rows.tolist() == [0, 1, 2, 3]
     assert other.rows.tolist() == [4, 5, 6, 7]
     assert torch.allclose(own.weight, 2 * lam)

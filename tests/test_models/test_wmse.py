@@ -252,7 +252,7 @@ def test_a_lam_per_image_is_refused() -> None:
     from mixssl.mixing import UnMix
 
     class PerImage(UnMix):
-        one_lam = False
+        shared_lam = False
 
     with pytest.raises(
         ValueError, match="PerImage draws a λ per image and the loss of MixWMSE does not decompose"

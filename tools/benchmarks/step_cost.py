@@ -38,7 +38,6 @@ from mixssl.engine.measurement import (
     view_sizes,
 )
 from mixssl.engine.without_mixture import mixture_switch, without_mixture
-from mixssl.models.methods.terms import View, aims_of, mixture_views
 from mixssl.registry import MODELS
 from mixssl.structures import BLOCK, AnyTerm, MixedView
 
@@ -49,14 +48,12 @@ def units(step: TrainStep, images: dict[str, Any]) -> float:
     """Forward and backward passes that a step's terms ask for, in forwards of view 0."""
     model, inputs = step.model, images["inputs"]
     mixtures = model.data_preprocessor(images, True).get("mixtures", [])
-    mixtures = model.settle(mixtures, images["data_samples"])
-    clean = len(inputs)
-    terms = model.step_terms(mixtures, clean)
-    views = [*(View(i, x) for i, x in enumerate(inputs)), *mixture_views(mixtures, inputs)]
-    pixels = {view.number: view.images[:, 0].numel() for view in views}
-    for number, mixture in enumerate(mixtures, clean):
+    plan = model.plan(inputs, mixtures, images["data_samples"])
+    pixels = {v.number: v.images[:, 0].numel() for v in plan.views}
+    for number, mixture in enumerate(plan.mixtures, len(inputs)):
         pixels.setdefault(number, pixels[mixture.source])
-    return needed_units(terms, pixels, model.targets_are_online, mixtures) / pixels[0]
+    terms = [*plan.terms, *plan.block_terms]
+    return needed_units(terms, pixels, model.targets_are_online, plan.mixtures) / pixels[0]
 
 
 def needed_units(
@@ -76,7 +73,7 @@ def needed_units(
     clean = len(sizes) - len(mixtures)
     judged = {n for n, mixture in enumerate(mixtures, clean) if mixture.learned == BLOCK}
     online = {term.online.view for term in terms} - judged
-    targets = {key.view for key in aims_of(terms)}
+    targets = {target.view for term in terms for target in term.targets}
     if targets_are_online:
         online, targets = online | targets, set()
     trained = sum(sizes[view] for view in online) * (FORWARD + BACKWARD)

@@ -12,6 +12,8 @@ from mmengine.runner import EpochBasedTrainLoop, Runner
 from torch import Tensor, nn
 
 from mixssl.evaluation.state import in_evaluation
+from mixssl.mixing import Saliency
+from mixssl.models.parts import Clusters
 from mixssl.registry import HOOKS
 from mixssl.utils.errors import ConfigError
 from mixssl.visualization import clean_views, figure_pixels, mixture_figure, sample_mixtures
@@ -141,7 +143,7 @@ class MixtureGridHook(Hook):
         with in_evaluation(model):
             views = self._look(model)
             seed = self.seed if self.fixed else (self.seed + step) % 2**63
-            clusters = model.look_up(self._samples) if model.mixer.clusters else None
+            clusters = self._clusters(model)
             mixtures = sample_mixtures(model.mixer, views, self.num, seed, clusters)
             if any(mixture.learned for mixture in mixtures):
                 mixtures = model.render_mixtures(views, mixtures)
@@ -151,6 +153,14 @@ class MixtureGridHook(Hook):
         runner.visualizer.add_image(name, figure_pixels(figure), step=step)
         self._drawn[name] = step
         runner.logger.info(f"{name} {step}: drawn in {time.perf_counter() - start:.1f} s")
+
+    def _clusters(self, model: Any) -> tuple[Tensor, Saliency] | None:
+        """Clusters of the images and what matters to them, where the mixer asks for them."""
+        if not model.mixer.clusters:
+            return None
+        (part,) = (part for part in model.parts if isinstance(part, Clusters))
+        _, labels, saliency = part.look_up(model, self._samples)
+        return labels, saliency
 
     def _look(self, model: Any) -> list[Tensor]:
         """Views to mix: of the first batch or of the latest."""

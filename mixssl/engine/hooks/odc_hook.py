@@ -21,6 +21,7 @@ from mixssl.evaluation.features import extract_features, unwrap
 from mixssl.evaluation.state import kept_random_state
 from mixssl.models.memory import ODC
 from mixssl.registry import HOOKS
+from mixssl.structures import EmbeddingId, View
 from mixssl.utils.errors import ConfigError
 
 __all__ = ["ODCHook"]
@@ -173,7 +174,8 @@ def _clusters(runner: Runner) -> ODC | None:
 
 def _embedding(model: nn.Module, images: Tensor, tokens: str) -> Tensor:
     """What goes into the memory of images (N, C, H, W): (N, D)."""
-    embedding: Tensor = model.clean_embedding(images)  # type: ignore[operator]
+    view, image = View(0, images), EmbeddingId(0)
+    embedding: Tensor = model.encode_online([view])[image]  # type: ignore[operator]
     return embedding
 
 

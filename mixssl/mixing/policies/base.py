@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 from mixssl.mixing.base import Mixer
-from mixssl.mixing.sampling import beta, random_partner
+from mixssl.mixing.sampling import beta, check_views, random_partner
 from mixssl.structures import MixedView
 
-__all__ = ["BetaPolicy", "Policy", "rows_mixture"]
+__all__ = ["BetaPolicy", "Policy"]
 
 Draw = TypeVar("Draw")
 
@@ -34,7 +34,7 @@ class Policy(Mixer, Generic[Draw]):
 
     def __init__(self, per_sample: bool = False, views: Sequence[int] = (0,)) -> None:
         self.per_sample = per_sample
-        self.one_lam = not per_sample
+        self.shared_lam = not per_sample
         self.views = self.checked_views(views)
 
     def __call__(self, views: Sequence[Tensor], generator: torch.Generator) -> list[MixedView]:
@@ -49,9 +49,7 @@ class Policy(Mixer, Generic[Draw]):
             partner: (N,), int64, on the views' device.
             draw: What :meth:`draw` drew.
         """
-        self.require_pairs(views)
-        self.require_views(views, self.views)
-        self.require_one_size(views, self.views)
+        check_views(self, views, one_size=True)
         first = views[self.views[0]]
         partner = random_partner(len(first), generator)
         height, width = first.shape[-2:]
@@ -102,34 +100,3 @@ class BetaPolicy(Policy[Draw]):
     def draw_lam(self, count: int, generator: torch.Generator) -> Tensor:
         """Draws λ, (count,), float64, on the CPU."""
         return beta(self.alpha, count, generator)
-
-
-def rows_mixture(
-    images: Tensor | None,
-    source: int,
-    partner: Tensor,
-    lam: Tensor,
-    mask: Tensor,
-    boxes: Tensor | None = None,
-) -> MixedView:
-    """Writes the record of a mixture of one view, with a row per image.
-
-    Args:
-        images: The mixed pixels, (N, C, H, W); None where the model makes them.
-        source: Number of the view.
-        partner: (N,), int64.
-        lam: (1,) or (N,).
-        mask: (1, 1, H, W) or (N, 1, H, W).
-        boxes: (1, 4) or (N, 4).
-    """
-    size, device = len(partner), partner.device
-    return MixedView(
-        images=images,
-        source=source,
-        partner_view=source,
-        index=torch.arange(size, device=device),
-        partner=partner,
-        lam=lam.float().to(device, non_blocking=True).expand(size),
-        mask=mask.expand(size, -1, -1, -1),
-        boxes=None if boxes is None else boxes.expand(size, 4),
-    )

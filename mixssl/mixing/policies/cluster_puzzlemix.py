@@ -9,7 +9,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from mixssl.mixing.deferred import Deferred, Salience
+from mixssl.mixing.deferred import DeferredMixture, Saliency
 from mixssl.mixing.policies.puzzlemix import Draw, PuzzleMix
 from mixssl.registry import MIXERS
 from mixssl.structures import MixedView
@@ -21,7 +21,7 @@ __all__ = ["ClusterPuzzleMix"]
 class ClusterPuzzleMix(PuzzleMix):
     """PuzzleMix by the gradient of a loss, as its authors have it, with pseudo-labels in place of labels.
 
-    A pixel's salience is the root mean square over the channels of the gradient, with respect to the image, of the
+    A pixel's saliency is the root mean square over the channels of the gradient, with respect to the image, of the
     cross-entropy of the model's classifier with the image's cluster (Kim et al. 2020, §4; Table 4 of AMix, "MoCo.V2
     (C)"). The model must have ``clusters``. The gradient is taken through the momentum encoder, or the online one where
     there is none, which neither learn nor remember anything of it; PuzzleMix's code takes it through the network in
@@ -33,11 +33,11 @@ class ClusterPuzzleMix(PuzzleMix):
 
     def __call__(  # type: ignore[override]  # the model makes mixtures of these
         self, views: Sequence[Tensor], generator: torch.Generator
-    ) -> list[Deferred]:
+    ) -> list[DeferredMixture]:
         """Draws; the model, which knows what matters, has ``self.views`` of the clean views mixed."""
         partner, draw = self.drawn(views, generator)
         return [
-            Deferred(partial(self._render, views[source], source, partner, draw))
+            DeferredMixture(partial(self._render, views[source], source, partner, draw))
             for source in self.views
         ]
 
@@ -48,7 +48,7 @@ class ClusterPuzzleMix(PuzzleMix):
         partner: Tensor,
         draw: Draw,
         labels: Tensor,
-        salience: Salience,
+        saliency: Saliency,
     ) -> MixedView:
-        """Mixes by the given salience; the clusters themselves have no say."""
-        return self.render(images, source, partner, draw._replace(measure=salience))
+        """Mixes by the given saliency; the clusters themselves have no say."""
+        return self.render(images, source, partner, draw._replace(measure=saliency))

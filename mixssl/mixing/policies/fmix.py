@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from mixssl.mixing.ops import mask_blend
-from mixssl.mixing.policies.base import BetaPolicy, rows_mixture
+from mixssl.mixing.ops import mask_blend, rows_mixture
+from mixssl.mixing.policies.base import BetaPolicy
 from mixssl.registry import MIXERS
 from mixssl.structures import MixedView
 

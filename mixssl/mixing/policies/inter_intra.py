@@ -10,10 +10,9 @@ import torch
 from torch import Tensor
 
 from mixssl.mixing.base import Mixer
-from mixssl.mixing.deferred import Deferred, Salience
-from mixssl.mixing.ops import blend, box_mask, paste
-from mixssl.mixing.policies.base import rows_mixture
-from mixssl.mixing.sampling import beta, cut_boxes, uniform
+from mixssl.mixing.deferred import DeferredMixture, Saliency
+from mixssl.mixing.ops import blend, box_mask, paste, rows_mixture
+from mixssl.mixing.sampling import beta, check_views, cut_boxes, uniform
 from mixssl.registry import MIXERS
 from mixssl.structures import MixedView
 
@@ -79,7 +78,7 @@ class InterIntra(Mixer):
     """
 
     clusters: ClassVar[bool] = True
-    one_lam = False
+    shared_lam = False
 
     def __init__(
         self,
@@ -108,15 +107,14 @@ class InterIntra(Mixer):
 
     def __call__(  # type: ignore[override]  # the model makes mixtures of these
         self, views: Sequence[Tensor], generator: torch.Generator
-    ) -> list[Deferred]:
+    ) -> list[DeferredMixture]:
         """Draws; the model, which knows the clusters, has ``self.views`` of the clean views mixed."""
-        self.require_pairs(views)
-        self.require_views(views, self.views)
-        self.require_one_size(views, self.views)
+        check_views(self, views, one_size=True)
         size, (height, width) = len(views[0]), views[self.views[0]].shape[-2:]
         draw = self.draw(size, height, width, generator)
         return [
-            Deferred(partial(self.render, views[source], source, draw)) for source in self.views
+            DeferredMixture(partial(self.render, views[source], source, draw))
+            for source in self.views
         ]
 
     def draw(self, size: int, height: int, width: int, generator: torch.Generator) -> _Draw:
@@ -133,7 +131,7 @@ class InterIntra(Mixer):
 
     @staticmethod
     def render(
-        images: Tensor, source: int, draw: _Draw, labels: Tensor, salience: Salience | None = None
+        images: Tensor, source: int, draw: _Draw, labels: Tensor, saliency: Saliency | None = None
     ) -> MixedView:
         """Finds partners and mixes; draws nothing.
 
@@ -142,7 +140,7 @@ class InterIntra(Mixer):
             source: Number of the view.
             draw: What :meth:`draw` returned.
             labels: Clusters of the images, (N,), int64.
-            salience: Not read.
+            saliency: Not read.
         """
         order, inside = (part.to(images.device, non_blocking=True) for part in draw[:2])
         partner = cluster_partners(labels, order, inside)

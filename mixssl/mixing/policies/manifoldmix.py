@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from mixssl.mixing.policies.base import BetaPolicy, rows_mixture
+from mixssl.mixing.ops import rows_mixture
+from mixssl.mixing.policies.base import BetaPolicy
 from mixssl.mixing.unmix import global_mixture
 from mixssl.registry import MIXERS
 from mixssl.structures import MixedView

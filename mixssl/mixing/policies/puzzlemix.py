@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from mixssl.mixing.deferred import Salience
-from mixssl.mixing.ops import mask_blend
-from mixssl.mixing.policies.base import BetaPolicy, rows_mixture
+from mixssl.mixing.deferred import Saliency
+from mixssl.mixing.ops import mask_blend, rows_mixture
+from mixssl.mixing.policies.base import BetaPolicy
 from mixssl.mixing.policies.puzzle_solvers import assign, label_grid
 from mixssl.mixing.saliency import center_surround
 from mixssl.registry import MIXERS
@@ -25,23 +25,23 @@ _PIXEL_STD = 0.25
 
 
 class Draw(NamedTuple):
-    """λ, (1,) or (N,), how many blocks there are along each side, and how salience is measured."""
+    """λ, (1,) or (N,), how many blocks there are along each side, and how saliency is measured."""
 
     lam: Tensor
     blocks: int
-    measure: Salience = center_surround
+    measure: Saliency = center_surround
 
 
 @MIXERS.register_module()
 class PuzzleMix(BetaPolicy[Draw]):
     """Optimises, for each pair of images, a mask on a grid of blocks and the blocks' places (Kim et al. 2020, §4).
 
-    Kept from the paper and its code: the energy of the mask, with salience lost, label smoothness (``beta``), data
+    Kept from the paper and its code: the energy of the mask, with saliency lost, label smoothness (``beta``), data
     smoothness (``gamma``) and the prior for λ (``eta``); a grid size drawn anew for each batch; the transport's cost,
-    salience shown minus ``move_cost`` times the squared distance, and that it permutes blocks; the levels between 0 and
+    saliency shown minus ``move_cost`` times the squared distance, and that it permutes blocks; the levels between 0 and
     1; λ measured from the mask.
 
-    Different, so that a batch is solved at once on the device and without labels: salience is
+    Different, so that a batch is solved at once on the device and without labels: saliency is
     :func:`~mixssl.mixing.saliency.center_surround` of the image in place of the gradient of a clean supervised loss;
     the mask's minimisation is :func:`~mixssl.mixing.policies.puzzle_solvers.label_grid` in place of graph cuts, the
     transport :func:`~mixssl.mixing.policies.puzzle_solvers.assign`, which never loses or doubles a block; blocks move
@@ -59,7 +59,7 @@ class PuzzleMix(BetaPolicy[Draw]):
         gamma: Weight of data smoothness, relative to ``beta``, >= 0.
         eta: Weight of the prior that pulls the mask's mean to λ, >= 0.
         transport: Whether to move blocks; without it pixels stay at their place.
-        move_cost: Of moving a block along a whole side, >= 0, in units of an image's salience.
+        move_cost: Of moving a block along a whole side, >= 0, in units of an image's saliency.
         per_sample: Whether each image aims at a λ of its own.
         views: Clean views to mix, with the same partners and the same λ to aim at; each has masks of its own.
 
@@ -81,7 +81,7 @@ class PuzzleMix(BetaPolicy[Draw]):
         views: Sequence[int] = (0,),
     ) -> None:
         super().__init__(alpha, per_sample, views)
-        self.one_lam = False
+        self.shared_lam = False
         if not blocks or min(blocks) < 2:
             raise ValueError(
                 f"blocks of PuzzleMix is {tuple(blocks)} and must be sizes >= 2, like (2, 4, 8)"
@@ -116,49 +116,49 @@ class PuzzleMix(BetaPolicy[Draw]):
         """Solves for masks and places, then mixes; see :meth:`Policy.render`."""
         size, blocks = len(images), draw.blocks
         lam = draw.lam.float().to(images.device, non_blocking=True).expand(size)
-        salience = block_saliency(images, blocks, draw.measure)
+        saliency = block_saliency(images, blocks, draw.measure)
         levels = torch.linspace(0, 1, self.levels, device=images.device)
         weights = (self.beta, self.gamma, self.eta)
-        grid = label_grid(*label_costs(images, partner, salience, lam, levels, weights), levels)
+        grid = label_grid(*label_costs(images, partner, saliency, lam, levels, weights), levels)
         own, other = images, images[partner]
         if self.transport:
-            own = self._move(own, salience, grid)
-            other = self._move(other, salience[partner], 1 - grid)
+            own = self._move(own, saliency, grid)
+            other = self._move(other, saliency[partner], 1 - grid)
         height, width = (side // blocks for side in images.shape[-2:])
         mask = grid.repeat_interleave(height, 1).repeat_interleave(width, 2)[:, None]
         mixed = mask_blend(own, other, mask)
         return rows_mixture(mixed, source, partner, grid.mean(dim=(1, 2)), mask)
 
-    def _move(self, images: Tensor, salience: Tensor, shown: Tensor) -> Tensor:
+    def _move(self, images: Tensor, saliency: Tensor, shown: Tensor) -> Tensor:
         """Moves each image's blocks to where the mask shows them."""
-        cost = transport_cost(salience, shown, self.move_cost)
+        cost = transport_cost(saliency, shown, self.move_cost)
         return move_blocks(images, assign(cost, shown.shape[-1]), shown.shape[-1])
 
 
-def block_saliency(images: Tensor, blocks: int, measure: Salience = center_surround) -> Tensor:
-    """Share of an image's salience in each block: (N, B, B), float32, summing to 1."""
-    salience = F.adaptive_avg_pool2d(measure(images), blocks) + 1e-12
-    return salience / salience.sum(dim=(1, 2), keepdim=True)
+def block_saliency(images: Tensor, blocks: int, measure: Saliency = center_surround) -> Tensor:
+    """Share of an image's saliency in each block: (N, B, B), float32, summing to 1."""
+    saliency = F.adaptive_avg_pool2d(measure(images), blocks) + 1e-12
+    return saliency / saliency.sum(dim=(1, 2), keepdim=True)
 
 
 def label_costs(
     images: Tensor,
     partner: Tensor,
-    salience: Tensor,
+    saliency: Tensor,
     lam: Tensor,
     levels: Tensor,
     weights: tuple[float, float, float],
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Builds the energy of the masks (Kim et al. 2020, §4.1, with the scaling of the authors' code).
 
-    A mask of level m in a block loses m of the partner's salience there and 1 - m of the own image's. Neighbouring
+    A mask of level m in a block loses m of the partner's saliency there and 1 - m of the own image's. Neighbouring
     blocks of different levels cost ``beta``, more where the pixels on both sides of their border match less well than
     within each image.
 
     Args:
         images: (N, C, H, W), normalised.
         partner: (N,), int64.
-        salience: Of the blocks, (N, B, B).
+        saliency: Of the blocks, (N, B, B).
         lam: (N,), in [0, 1].
         levels: (L,), evenly from 0 to 1.
         weights: beta, gamma and eta.
@@ -166,15 +166,15 @@ def label_costs(
     Returns:
         unary (N, L, B, B), below (N, B-1, B) and right (N, B, B-1), as :func:`label_grid` takes them.
     """
-    blocks = salience.shape[-1]
+    blocks = saliency.shape[-1]
     beta, gamma, eta = weights
     beta = beta / blocks / 16
     down = _data_smoothness(images, partner, blocks)
     across = [part.mT for part in _data_smoothness(images.mT, partner, blocks)]
     (below, right), own, other = ([d, a] for d, a in zip(down, across, strict=True))
     level = levels.view(1, -1, 1, 1)
-    shown = salience[partner] + beta * gamma * sum(own)  # what level 1 costs
-    hidden = salience + beta * gamma * sum(other)  # what level 0 costs
+    shown = saliency[partner] + beta * gamma * sum(own)  # what level 1 costs
+    hidden = saliency + beta * gamma * sum(other)  # what level 0 costs
     prior = _prior(lam, len(levels)) * (eta / blocks**2)
     unary = level * shown[:, None] + (1 - level) * hidden[:, None] + prior[:, :, None, None]
     return unary, beta * (1 + gamma * below), beta * (1 + gamma * right)
@@ -220,22 +220,22 @@ def _data_smoothness(images: Tensor, partner: Tensor, blocks: int) -> tuple[Tens
     return (op + po - oo - pp) / 2, own / 2, other / 2
 
 
-def transport_cost(salience: Tensor, shown: Tensor, move_cost: float) -> Tensor:
+def transport_cost(saliency: Tensor, shown: Tensor, move_cost: float) -> Tensor:
     """Cost of moving each block to each place (Kim et al. 2020, §4.2).
 
     Args:
-        salience: (N, B, B).
-        shown: The image's share of the mask, (N, B, B); salience counts wherever it is above 0 (the authors' code).
+        saliency: (N, B, B).
+        shown: The image's share of the mask, (N, B, B); saliency counts wherever it is above 0 (the authors' code).
         move_cost: Of a whole side, >= 0.
 
     Returns:
         (N, B·B, B·B), from rows to columns.
     """
-    blocks = salience.shape[-1]
-    place = torch.arange(blocks * blocks, device=salience.device)
+    blocks = saliency.shape[-1]
+    place = torch.arange(blocks * blocks, device=saliency.device)
     row, column = place // blocks, place % blocks
     distance = (row[:, None] - row) ** 2 + (column[:, None] - column) ** 2
-    gain = salience.flatten(1)[:, :, None] * (shown.flatten(1) > 0)[:, None]
+    gain = saliency.flatten(1)[:, :, None] * (shown.flatten(1) > 0)[:, None]
     return distance * (move_cost / (blocks - 1) ** 2) - gain
 
 

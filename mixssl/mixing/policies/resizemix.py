@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from mixssl.mixing.ops import box_mask
-from mixssl.mixing.policies.base import Policy, rows_mixture
+from mixssl.mixing.ops import box_mask, rows_mixture
+from mixssl.mixing.policies.base import Policy
 from mixssl.mixing.sampling import uniform
 from mixssl.registry import MIXERS
 from mixssl.structures import MixedView

@@ -6,8 +6,8 @@ import torch
 from mmengine.dist import broadcast
 from torch import Tensor
 
-from mixssl.mixing.ops import box_mask, paste
-from mixssl.mixing.policies.base import BetaPolicy, rows_mixture
+from mixssl.mixing.ops import box_mask, paste, rows_mixture
+from mixssl.mixing.policies.base import BetaPolicy
 from mixssl.mixing.saliency import center_surround
 from mixssl.mixing.sampling import clip_boxes, half_sides
 from mixssl.registry import MIXERS

@@ -11,6 +11,7 @@ from mmpretrain.registry import MODELS as UPSTREAM_MODELS
 from torch import Tensor, nn
 
 from mixssl.mixing import AMix, StepRandom
+from mixssl.models.backbone_hooks import captured, check_layers, frozen, run_until
 from mixssl.models.classifiers.label_losses import (
     LABEL_LOSSES,
     Judged,
@@ -20,11 +21,8 @@ from mixssl.models.classifiers.label_losses import (
 )
 from mixssl.models.classifiers.mix_classifier import MixClassifier
 from mixssl.models.encoder_options import eager
-from mixssl.models.guided import captured, frozen, render_learned, run_until
-from mixssl.models.methods.averaging import FusedCosineEMA
-from mixssl.models.methods.cosine import check_cosine_momentum, move_along_cosine
-from mixssl.models.methods.hidden import check_layers
-from mixssl.models.methods.optimizer_steps import listen
+from mixssl.models.momentum import FollowsOptimizer, FusedCosineEMA
+from mixssl.models.parts import render_learned
 from mixssl.registry import MODELS
 from mixssl.structures import MixedView
 
@@ -35,7 +33,7 @@ HEADS = {"clean": "head", "mixed": "mixed_head"}
 
 
 @MODELS.register_module()
-class AMixClassifier(MixClassifier):
+class AMixClassifier(FollowsOptimizer, MixClassifier):
     """mmpretrain's image classifier with AMix or AutoMix (AMix, §2.2, §3.3, §4.1).
 
     A Mix Block reads the maps that a momentum encoder makes of the clean images and makes masks of them. The encoder
@@ -121,7 +119,6 @@ class AMixClassifier(MixClassifier):
         self.mixer = AMix(alpha, per_sample)
         self.random = StepRandom(seed)
         self.momentum_encoder = FusedCosineEMA(self._trunk(), momentum=base_momentum)
-        self._momentum_due, self._passes = True, 0
 
     def _trunk(self) -> nn.Sequential:
         """What the momentum encoder follows."""
@@ -160,9 +157,7 @@ class AMixClassifier(MixClassifier):
             return super().loss(inputs, data_samples)
         targets = batch_targets(data_samples)
         if self.training:
-            check_cosine_momentum(self)
-            listen(self)
-            self._step_momentum()
+            self.step_momentum()
         drawn = self.mixer([inputs], self.random())
         maps, clean = self._read(inputs)
         for_encoder, for_block = (
@@ -177,16 +172,9 @@ class AMixClassifier(MixClassifier):
         losses["loss_mix"] = mixed_label_loss(Judged(self.mixed_head, feats, targets, for_encoder))
         return losses | self._losses_of_block(for_block, targets, clean)
 
-    def _step_momentum(self) -> None:
-        """Moves the momentum encoder if the optimizer has stepped since; the only place where it moves."""
-        self._passes += 1
-        if self._momentum_due:
-            move_along_cosine(self.momentum_encoder, self._trunk(), self._passes)
-            self._momentum_due, self._passes = False, 0
-
-    def after_optimizer_step(self) -> None:
-        """Called by itself after each step of the optimizer; call it by hand only where no torch optimizer runs."""
-        self._momentum_due = True
+    def update_momentum(self) -> None:
+        """Moves the momentum encoder."""
+        self.momentum_encoder.update_parameters(self._trunk(), self.passes)
 
     @torch.no_grad()
     def _read(self, images: Tensor) -> tuple[Tensor, Tensor | None]:

@@ -9,15 +9,14 @@ import torch
 from mmpretrain.models import ImageClassifier
 from torch import Tensor
 
-from mixssl.mixing import Deferred, StepRandom
+from mixssl.mixing import DeferredMixture, Layout, StepRandom
+from mixssl.models.backbone_hooks import check_layers, frozen, mixed_hidden
 from mixssl.models.classifiers.label_losses import (
     Judged,
     batch_targets,
     check_head,
     mixed_label_loss,
 )
-from mixssl.models.guided import frozen
-from mixssl.models.methods.hidden import check_layers, mixed_hidden
 from mixssl.registry import MIXERS, MODELS
 from mixssl.structures import MixedView
 
@@ -67,7 +66,7 @@ class MixClassifier(ImageClassifier):
         if mixer is None:
             return
         self.mixer = MIXERS.build(mixer)
-        if self.mixer.learned or self.mixer.layout not in ("rows", "half"):
+        if self.mixer.learned or self.mixer.layout not in (Layout.ROWS, Layout.HALF):
             raise ValueError(
                 f"mixer of {type(self).__name__} is {type(self.mixer).__name__}, which a classifier can't train by "
                 "itself: choose a policy like mixssl.CutMix, or set mix_block of mixssl.AMixClassifier"
@@ -101,19 +100,19 @@ class MixClassifier(ImageClassifier):
         return {"loss_mix": mixed_label_loss(Judged(self.head, feats, targets, mixture))}
 
     def _made(
-        self, mixture: MixedView | Deferred, targets: Tensor, data_samples: list
+        self, mixture: MixedView | DeferredMixture, targets: Tensor, data_samples: list
     ) -> MixedView:
         """The mixture; one that asks for clusters is made of the images' classes."""
-        if not isinstance(mixture, Deferred):
+        if not isinstance(mixture, DeferredMixture):
             return mixture
         if targets.ndim != 1:
             raise ValueError(
                 f"{type(self.mixer).__name__} asks for a class per image and the batch has scores: leave out "
                 "to_onehot and batch_augments of the data preprocessor"
             )
-        return mixture.render(targets, partial(self.image_salience, data_samples=data_samples))
+        return mixture.render(targets, partial(self.image_saliency, data_samples=data_samples))
 
-    def image_salience(self, images: Tensor, data_samples: list) -> Tensor:
+    def image_saliency(self, images: Tensor, data_samples: list) -> Tensor:
         """How much each pixel matters to the loss: (N, C, H, W) to (N, H, W), float32 (Kim et al. 2020, §4).
 
         The root mean square over channels of the gradient. Nothing learns or remembers anything of it.

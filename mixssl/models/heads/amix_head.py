@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
-from mixssl.mixing import Mixer
+from mixssl.mixing import Layout, Mixer
 from mixssl.models.heads.base import MixHead
 from mixssl.registry import MODELS
-from mixssl.structures import BLOCK, AnyTerm, ClusterTerm, Key, MixedView, Term, TwoWayTerm
+from mixssl.structures import BLOCK, AnyTerm, ClusterTerm, EmbeddingId, MixedView, Term, TwoWayTerm
 
 __all__ = ["AMixHead"]
 
@@ -45,7 +45,7 @@ class AMixHead(MixHead):
         ValueError: If a part is unknown or an argument lies outside its range.
     """
 
-    layouts = ("learned",)
+    layouts = (Layout.LEARNED,)
 
     def __init__(
         self,
@@ -66,7 +66,7 @@ class AMixHead(MixHead):
         if not block_weight >= 0:
             raise ValueError(f"block_weight of AMixHead is {block_weight} and must be >= 0")
         if {"cluster", "cluster_two_way"} & {*self.encoder, *self.block}:
-            self.needs = frozenset({"clusters"})  # type: ignore[misc]  # as in MultiScaleHead
+            self.requirements = frozenset({"clusters"})  # type: ignore[misc]  # as in MultiScaleHead
         self.temperature = temperature
         self.block_weight = block_weight
 
@@ -96,13 +96,20 @@ class AMixHead(MixHead):
             parts = self.block if of_block else self.encoder
             weight = self.block_weight if of_block else self.weight
             prefix = "loss_block" if of_block else "loss_mix"
-            others = [Key(view) for view in range(clean) if view != mixture.source]
+            others = [EmbeddingId(view) for view in range(clean) if view != mixture.source]
             for part in parts:
-                found += self.parts[part](self, Key(number), others, mixture, weight, prefix)
+                found += self.parts[part](
+                    self, EmbeddingId(number), others, mixture, weight, prefix
+                )
         return found
 
     def _contrast(
-        self, online: Key, others: list[Key], mixture: MixedView, weight: float, name: str
+        self,
+        online: EmbeddingId,
+        others: list[EmbeddingId],
+        mixture: MixedView,
+        weight: float,
+        name: str,
     ) -> list[Any]:
         shares = (mixture.index, mixture.lam), (mixture.partner, 1 - mixture.lam)
         return [
@@ -112,7 +119,12 @@ class AMixHead(MixHead):
         ]
 
     def _two_way(
-        self, online: Key, others: list[Key], mixture: MixedView, weight: float, name: str
+        self,
+        online: EmbeddingId,
+        others: list[EmbeddingId],
+        mixture: MixedView,
+        weight: float,
+        name: str,
     ) -> list[Any]:
         rows = mixture.index, mixture.partner, mixture.lam
         return [
@@ -121,13 +133,23 @@ class AMixHead(MixHead):
         ]
 
     def _cluster(
-        self, online: Key, others: list[Key], mixture: MixedView, weight: float, name: str
+        self,
+        online: EmbeddingId,
+        others: list[EmbeddingId],
+        mixture: MixedView,
+        weight: float,
+        name: str,
     ) -> list[Any]:
         rows = mixture.index, mixture.partner, mixture.lam
         return [ClusterTerm(online, *rows, weight, f"{name}_cluster")]
 
     def _cluster_two_way(
-        self, online: Key, others: list[Key], mixture: MixedView, weight: float, name: str
+        self,
+        online: EmbeddingId,
+        others: list[EmbeddingId],
+        mixture: MixedView,
+        weight: float,
+        name: str,
     ) -> list[Any]:
         rows = mixture.index, mixture.partner, mixture.lam
         return [ClusterTerm(online, *rows, weight, f"{name}_cluster_two_way", two_way=True)]

@@ -9,7 +9,7 @@ from typing import ClassVar
 from mmengine.logging import MessageHub
 from mmengine.model import BaseModule
 
-from mixssl.mixing import Mixer
+from mixssl.mixing import Layout, Mixer
 from mixssl.structures import AnyTerm, MixedView, Pair
 
 __all__ = ["MixHead", "epochs_done"]
@@ -35,7 +35,9 @@ class MixHead(BaseModule, ABC):
 
     Attributes:
         layouts: Layouts of mixtures this head can read; see :class:`~mixssl.mixing.Mixer`.
-        needs: What a method must offer for this head's terms; see :class:`~mixssl.models.methods.MixtureMethod`.
+        requirements: What a method must be capable of for this head's terms; see ``capabilities`` of
+            :class:`~mixssl.models.methods.MixtureMethod`.
+        targets_mixtures: Whether whole mixtures are compared with, and so need a target embedding.
         clean_weight: Factor on the method's clean terms, where there are mixtures; 0 leaves them out.
 
     Args:
@@ -48,8 +50,9 @@ class MixHead(BaseModule, ABC):
         ValueError: If an argument lies outside its range.
     """
 
-    layouts: ClassVar[tuple[str, ...]] = ("rows",)
-    needs: ClassVar[frozenset[str]] = frozenset()
+    layouts: ClassVar[tuple[Layout, ...]] = (Layout.ROWS,)
+    requirements: ClassVar[frozenset[str]] = frozenset()
+    targets_mixtures: bool = False
 
     def __init__(
         self, loss_weight: float = 1.0, warmup_epochs: float = 0.0, keep_clean: bool = True

@@ -8,7 +8,7 @@ from typing import ClassVar
 from mixssl.models.heads.base import MixHead
 from mixssl.models.heads.mixco_head import checked_temperature, semi_positive_terms
 from mixssl.registry import MODELS
-from mixssl.structures import Key, MixedView, SoftTerm, Term
+from mixssl.structures import EmbeddingId, MixedView, SoftTerm, Term
 
 __all__ = ["IMixHead", "IMixPredictHead"]
 
@@ -32,7 +32,7 @@ class IMixHead(MixHead):
         ValueError: If an argument lies outside its range.
     """
 
-    needs: ClassVar[frozenset[str]] = frozenset({"candidates"})
+    requirements: ClassVar[frozenset[str]] = frozenset({"candidates"})
 
     def __init__(
         self,
@@ -75,7 +75,7 @@ class IMixPredictHead(MixHead):
         """See :meth:`MixHead.terms`."""
         weight = self.weight
         return [
-            Term(Key(number), Key(target), rows, weight * share, "loss_mix")
+            Term(EmbeddingId(number), EmbeddingId(target), rows, weight * share, "loss_mix")
             for number, mixture in enumerate(mixtures, start=clean)
             for target in range(clean)
             if target != mixture.source

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from typing import ClassVar
 
+from mixssl.mixing import Layout
 from mixssl.models.heads.base import MixHead
 from mixssl.registry import MODELS
-from mixssl.structures import GLOBAL, IMAGE, LOCAL, Key, MixedView, Term
+from mixssl.structures import GLOBAL, IMAGE, LOCAL, EmbeddingId, MixedView, Term
 
 __all__ = ["InterLocalGlobalHead", "IntraLocalGlobalHead"]
 
@@ -102,7 +102,7 @@ class InterLocalGlobalHead(_LocalGlobalHead):
         ValueError: If a weight is negative.
     """
 
-    layouts: ClassVar[tuple[str, ...]] = ("pairs of cut batches",)
+    layouts = (Layout.CUT_BATCHES,)
 
     def __init__(
         self,
@@ -122,16 +122,16 @@ class InterLocalGlobalHead(_LocalGlobalHead):
         )
         self.reverse_mixed, self.reverse_regions = reverse_mixed, reverse_regions
         self.original_key = original_key
-        self.needs = _regions_if(global_global or local_local)  # type: ignore[misc]  # follows the arguments
+        self.requirements = _regions_if(global_global or local_local)  # type: ignore[misc]  # follows the arguments
 
     def _one_way(self, own: int, mixture: MixedView, other: int, its: MixedView) -> list[Term]:
         """The six comparisons of eq. 8 in one direction."""
         lam, weight = mixture.lam, self.weight
-        outside = Key(its.source) if self.original_key else Key(other, GLOBAL)
+        outside = EmbeddingId(its.source) if self.original_key else EmbeddingId(other, GLOBAL)
         compared = [
-            (self.mixed, Key(own, IMAGE), Key(its.source), "loss_mix"),
-            (self.global_global, Key(own, GLOBAL), outside, "loss_global"),
-            (self.local_local, Key(own, LOCAL), Key(other, LOCAL), "loss_local"),
+            (self.mixed, EmbeddingId(own, IMAGE), EmbeddingId(its.source), "loss_mix"),
+            (self.global_global, EmbeddingId(own, GLOBAL), outside, "loss_global"),
+            (self.local_local, EmbeddingId(own, LOCAL), EmbeddingId(other, LOCAL), "loss_local"),
         ]
         terms = []
         for factor, online, target, name in compared:
@@ -170,7 +170,7 @@ class IntraLocalGlobalHead(_LocalGlobalHead):
         ValueError: If ``lam`` lies outside [0, 1] or a weight is negative.
     """
 
-    layouts: ClassVar[tuple[str, ...]] = ("swapped boxes of two views",)
+    layouts = (Layout.SWAPPED_BOXES,)
 
     def __init__(
         self,
@@ -192,16 +192,31 @@ class IntraLocalGlobalHead(_LocalGlobalHead):
         self.lam = lam
         self.local_global = self._checked("local_global", local_global)
         regional = (1 - lam) * (global_global + local_local + local_global)
-        self.needs = _regions_if(regional)  # type: ignore[misc]  # follows the arguments
+        self.requirements = _regions_if(regional)  # type: ignore[misc]  # follows the arguments
 
     def _one_way(self, own: int, mixture: MixedView, other: int, its: MixedView) -> list[Term]:
         """The comparisons of eq. 3 to 6 in one direction."""
         weight, rest = self.weight * self.lam, self.weight * (1 - self.lam)
         compared = [
-            (weight * self.mixed, Key(own), Key(its.source), "loss_mix"),
-            (rest * self.global_global, Key(own, GLOBAL), Key(other, GLOBAL), "loss_global"),
-            (rest * self.local_local, Key(own, LOCAL), Key(other, LOCAL), "loss_local"),
-            (rest * self.local_global, Key(own, LOCAL), Key(other, GLOBAL), "loss_local_global"),
+            (weight * self.mixed, EmbeddingId(own), EmbeddingId(its.source), "loss_mix"),
+            (
+                rest * self.global_global,
+                EmbeddingId(own, GLOBAL),
+                EmbeddingId(other, GLOBAL),
+                "loss_global",
+            ),
+            (
+                rest * self.local_local,
+                EmbeddingId(own, LOCAL),
+                EmbeddingId(other, LOCAL),
+                "loss_local",
+            ),
+            (
+                rest * self.local_global,
+                EmbeddingId(own, LOCAL),
+                EmbeddingId(other, GLOBAL),
+                "loss_local_global",
+            ),
         ]
         return [
             Term(online, target, None, factor, name)

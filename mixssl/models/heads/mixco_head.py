@@ -7,9 +7,10 @@ from typing import ClassVar
 
 import torch
 
+from mixssl.mixing import Layout
 from mixssl.models.heads.base import MixHead
 from mixssl.registry import MODELS
-from mixssl.structures import Key, MixedView, SoftTerm
+from mixssl.structures import EmbeddingId, MixedView, SoftTerm
 
 __all__ = ["MixCoHead", "checked_temperature", "semi_positive_terms"]
 
@@ -35,8 +36,8 @@ class MixCoHead(MixHead):
         ValueError: If an argument lies outside its range.
     """
 
-    layouts: ClassVar[tuple[str, ...]] = ("half", "rows")
-    needs: ClassVar[frozenset[str]] = frozenset({"candidates"})
+    layouts = (Layout.HALF, Layout.ROWS)
+    requirements: ClassVar[frozenset[str]] = frozenset({"candidates"})
 
     def __init__(
         self,
@@ -75,8 +76,8 @@ def semi_positive_terms(
     """
     return [
         SoftTerm(
-            Key(number),
-            Key(target),
+            EmbeddingId(number),
+            EmbeddingId(target),
             torch.stack([mixture.index, mixture.partner], dim=1),
             torch.stack([mixture.lam, 1 - mixture.lam], dim=1),
             temperature,

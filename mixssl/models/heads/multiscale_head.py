@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar
+from dataclasses import fields, replace
+from typing import Any
 
-from mixssl.mixing import Mixer, MultiScale
+from mixssl.mixing import Layout, Mixer, MultiScale
 from mixssl.models.heads.base import MixHead
 from mixssl.registry import MODELS
-from mixssl.structures import Key, MixedView
+from mixssl.structures import EmbeddingId, MixedView
 
 __all__ = ["MultiScaleHead"]
 
@@ -26,18 +27,19 @@ class MultiScaleHead(MixHead):
         ValueError: If that head needs candidates, which several banks don't offer at once.
     """
 
-    layouts: ClassVar[tuple[str, ...]] = ("scales",)
+    layouts = (Layout.SCALES,)
 
     def __init__(self, head: dict | MixHead) -> None:
         super().__init__()
         self.head: MixHead = MODELS.build(head) if isinstance(head, dict) else head
-        if "candidates" in self.head.needs:
+        if "candidates" in self.head.requirements:
             raise ValueError(
                 f"MultiScaleHead can't carry {type(self.head).__name__}, whose softmax runs over one bank, "
                 "while every size has its own: let head be mixssl.UnMixHead"
             )
-        self.needs = self.head.needs | {"scales"}  # type: ignore[misc]
+        self.requirements = self.head.requirements | {"scales"}  # type: ignore[misc]
         self.clean_weight = self.head.clean_weight
+        self.targets_mixtures = self.head.targets_mixtures
 
     def check_mixer(self, mixer: Mixer) -> None:
         """Raises a ValueError unless the mixer mixes size by size, and as the inner head can read."""
@@ -68,9 +70,9 @@ class MultiScaleHead(MixHead):
 
 def _renumber(term: Any, number: Callable[[int], int]) -> Any:
     """Gives the views that a term names their numbers in the whole step."""
-    keys = {
-        field: value._replace(view=number(value.view))
-        for field, value in term._asdict().items()
-        if isinstance(value, Key)
+    ids = {
+        field.name: value._replace(view=number(value.view))
+        for field in fields(term)
+        if isinstance(value := getattr(term, field.name), EmbeddingId)
     }
-    return term._replace(**keys)
+    return replace(term, **ids)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar
 
-from mixssl.mixing import Mixer
+from mixssl.mixing import Layout, Mixer
 from mixssl.models.heads.base import MixHead
 from mixssl.registry import MODELS
-from mixssl.structures import Key, MixedView, Pair, Term
+from mixssl.structures import EmbeddingId, MixedView, Pair, Term
 
 __all__ = ["UnMixHead"]
 
@@ -40,7 +40,7 @@ class UnMixHead(MixHead):
             "mutual" and the mixer mixes halves.
     """
 
-    layouts: ClassVar[tuple[str, ...]] = ("rows", "half")
+    layouts = (Layout.ROWS, Layout.HALF)
     pairings: ClassVar[tuple[str, ...]] = ("cross", "own", "all", "mutual", "mixed")
 
     def __init__(
@@ -56,11 +56,12 @@ class UnMixHead(MixHead):
                 f"pairing of UnMixHead is {pairing!r} and must be one of {', '.join(self.pairings)}"
             )
         self.pairing = pairing
+        self.targets_mixtures = pairing in ("mutual", "mixed")
 
     def check_mixer(self, mixer: Mixer) -> None:
         """Raises a ValueError unless this head can read the mixer's mixtures, and they are as many as it pairs."""
         super().check_mixer(mixer)
-        if mixer.layout == "half" and self.pairing in ("mutual", "mixed"):
+        if mixer.layout == Layout.HALF and self.pairing in ("mutual", "mixed"):
             raise ValueError(
                 f"pairing of UnMixHead is {self.pairing!r}, which compares whole batches, and "
                 f"{type(mixer).__name__} mixes one half with the other: set pairing='cross', 'own' or 'all'"
@@ -79,33 +80,26 @@ class UnMixHead(MixHead):
         """See :meth:`MixHead.terms`."""
         if self.pairing == "mixed":
             return self._mixed_terms(mixtures, clean)
-        return [
-            term
-            for number, mixture in enumerate(mixtures, start=clean)
-            for target in range(clean)
-            if self._compares(target, mixture.source)
-            for term in self._ordered_terms(number, target, mixture)
-        ]
-
-    def _compares(self, target: int, source: int) -> bool:
-        """Whether a mixture of view ``source`` is compared with the clean view ``target``."""
-        return self.pairing == "all" or (target == source) == (self.pairing == "own")
-
-    def _ordered_terms(self, number: int, target: int, mixture: MixedView) -> list[Term | Pair]:
-        """A mixture in its normal and in its reverse order against one clean view."""
         compare = Pair if self.pairing == "mutual" else Term
-        lam, weight = mixture.lam, self.weight
-        online, key = Key(number), Key(target)
-        return [
-            compare(online, key, mixture.index, weight * lam, "loss_mix"),
-            compare(online, key, mixture.partner, weight * (1 - lam), "loss_mix"),
-        ]
+        weight, terms = self.weight, []
+        for number, mixture in enumerate(mixtures, start=clean):
+            online, lam = EmbeddingId(number), mixture.lam
+            for view in range(clean):
+                own = view == mixture.source
+                if self.pairing == "all" or own == (self.pairing == "own"):
+                    target = EmbeddingId(view)
+                    # By λ a row belongs to its own image, by the rest, in reverse order, to the partner.
+                    terms += [
+                        compare(online, target, mixture.index, weight * lam, "loss_mix"),
+                        compare(online, target, mixture.partner, weight * (1 - lam), "loss_mix"),
+                    ]
+        return terms
 
     def _mixed_terms(self, mixtures: Sequence[MixedView], clean: int) -> list[Term | Pair]:
         """Every mixture but the last against its successor: nothing to weigh, both hold the same images."""
         self._require_two(len(mixtures))
         last = clean + len(mixtures) - 1
         return [
-            Pair(Key(number), Key(number + 1), None, self.weight, "loss_mix")
+            Pair(EmbeddingId(number), EmbeddingId(number + 1), None, self.weight, "loss_mix")
             for number in range(clean, last)
         ]

@@ -52,14 +52,17 @@ class SplitBN(nn.BatchNorm2d):
                 "change batch_size or num_splits, and set drop_last=True"
             )
         means = variances = None
-        if (
-            self.track_running_stats
-            and self.running_mean is not None
-            and self.running_var is not None
-        ):
+        factor = 0.0
+        if self.track_running_stats and self.running_mean is not None:
+            assert self.running_var is not None and self.num_batches_tracked is not None
             means, variances = (
-                _repeated(part, splits) for part in (self.running_mean, self.running_var)
+                _repeated(self.running_mean, splits),
+                _repeated(self.running_var, splits),
             )
+            self.num_batches_tracked.add_(1)
+            # Without a momentum the statistics are the mean over all batches, as torch has it.
+            batches = self.num_batches_tracked
+            factor = 1.0 / float(batches) if self.momentum is None else self.momentum
         out = F.batch_norm(
             x.reshape(size // splits, splits * channels, height, width),
             means,
@@ -67,7 +70,7 @@ class SplitBN(nn.BatchNorm2d):
             _repeated(self.weight, splits) if self.affine else None,
             _repeated(self.bias, splits) if self.affine else None,
             True,
-            self._average_factor() if means is not None else 0.0,
+            factor,
             self.eps,
         )
         if means is not None and variances is not None:
@@ -75,14 +78,6 @@ class SplitBN(nn.BatchNorm2d):
                 self.running_mean.copy_(means.view(splits, channels).mean(0))  # type: ignore[union-attr]
                 self.running_var.copy_(variances.view(splits, channels).mean(0))  # type: ignore[union-attr]
         return out.view(size, channels, height, width)
-
-    def _average_factor(self) -> float:
-        """Counts the batch and returns how much it weighs in the running statistics."""
-        if self.num_batches_tracked is not None:
-            self.num_batches_tracked.add_(1)
-        if self.momentum is None:
-            return 1.0 / float(self.num_batches_tracked)  # type: ignore[arg-type]
-        return self.momentum
 
 
 def _repeated(values: Tensor, times: int) -> Tensor:

@@ -1,6 +1,11 @@
 """The maths of losses, as pure functions."""
 
-from mixssl.models.losses.info_nce import info_nce, soft_info_nce
+from mixssl.models.losses.info_nce import (
+    contrastive_loss,
+    info_nce,
+    queue_candidates,
+    soft_info_nce,
+)
 from mixssl.models.losses.nt_xent import nt_xent
 from mixssl.models.losses.sinkhorn import sinkhorn, swapped_prediction
 from mixssl.models.losses.two_way import two_way_cross_entropy
@@ -8,9 +13,11 @@ from mixssl.models.losses.whitening import check_rows, normalized_mse, whiten, w
 
 __all__ = [
     "check_rows",
+    "contrastive_loss",
     "info_nce",
     "normalized_mse",
     "nt_xent",
+    "queue_candidates",
     "sinkhorn",
     "soft_info_nce",
     "swapped_prediction",

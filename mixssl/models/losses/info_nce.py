@@ -1,14 +1,36 @@
-"""InfoNCE with a set of negatives that several terms share."""
+"""InfoNCE: one positive, or a soft label, against negatives that several terms share."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
+from mmpretrain.models import ContrastiveHead
 from torch import Tensor
 from torch.nn import functional as F
 
-__all__ = ["info_nce", "soft_info_nce"]
+__all__ = ["contrastive_loss", "info_nce", "queue_candidates", "soft_info_nce"]
+
+
+def contrastive_loss(head: Any, positive: Tensor, negatives: Tensor) -> Tensor:
+    """The loss of a head like mmpretrain's ContrastiveHead; of that one bit by bit, without waiting for the device.
+
+    Args:
+        head: The method's; any other one is asked for its ``loss``.
+        positive: Similarity with the positive, (M, 1).
+        negatives: Similarities with the negatives, (M, K).
+
+    Returns:
+        A scalar.
+    """
+    if type(head).loss is not ContrastiveHead.loss:
+        return head.loss(positive, negatives)
+    logits = torch.cat([positive, negatives], dim=1)
+    logits /= head.temperature
+    # mmpretrain makes the labels on the CPU and waits until they have arrived.
+    labels = torch.zeros(len(logits), dtype=torch.long, device=logits.device)
+    return head.loss_module(logits, labels)
 
 
 def info_nce(positive: Tensor, negatives_lse: Tensor) -> Tensor:
@@ -47,3 +69,22 @@ def soft_info_nce(blocks: Sequence[Tensor], positives: Tensor, shares: Tensor) -
     """
     total = torch.stack([block.logsumexp(dim=1) for block in blocks], dim=1).logsumexp(dim=1)
     return -(shares * (blocks[0].gather(1, positives) - total[:, None])).sum(dim=1)
+
+
+def queue_candidates(
+    online: Tensor, target: Tensor, queue: Tensor, temperature: float
+) -> list[Tensor]:
+    """Logits of this device's keys and of the queue, in fp32; no key of another device is among them (MixCo's code).
+
+    Args:
+        online: (M, D).
+        target: This device's keys, (N, D).
+        queue: (D, K).
+        temperature: Softmax temperature; must be positive.
+
+    Returns:
+        Logits divided by the temperature, (M, N) and (M, K).
+    """
+    with torch.autocast(online.device.type, enabled=False):
+        query = online.float() / temperature
+        return [query @ target.float().t(), query @ queue]

@@ -1,6 +1,21 @@
 """Banks of features."""
 
-from mixssl.models.memory.feature_queue import check_queue, enqueue
 from mixssl.models.memory.odc import ODC
+from mixssl.models.memory.queue import (
+    Staged,
+    batch_shuffle,
+    batch_unshuffle,
+    check_queue,
+    enqueue,
+    local_rows,
+)
 
-__all__ = ["ODC", "check_queue", "enqueue"]
+__all__ = [
+    "ODC",
+    "Staged",
+    "batch_shuffle",
+    "batch_unshuffle",
+    "check_queue",
+    "enqueue",
+    "local_rows",
+]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mixssl.mixing import StepRandom
+from mixssl.models.losses import two_way_cross_entropy
 from mixssl.models.memory.clustering import (
     cluster_means,
     cluster_sizes,
@@ -20,7 +20,9 @@ from mixssl.models.memory.clustering import (
     two_means,
 )
 from mixssl.models.memory.late_flag import LateFlag
+from mixssl.models.memory.queue import Staged
 from mixssl.registry import MODELS
+from mixssl.structures import ClusterTerm
 from mixssl.utils.distributed import gather_rows
 
 __all__ = ["ODC"]
@@ -124,12 +126,12 @@ class ODC(BaseModule):
         self.register_buffer("filled", torch.tensor(False))
         self._filled: bool | None = False  # on the host; None: to be read from the buffer
         self._small: LateFlag | None = None
-        self._kept: deque[tuple[Tensor, Tensor]] = deque()
+        self._staged: Staged[tuple[Tensor, Tensor]] = Staged()
 
     def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
         super()._load_from_state_dict(*args, **kwargs)
         self._filled, self._small = None, None
-        self._kept.clear()
+        self._staged.clear()
 
     @property
     def is_filled(self) -> bool:
@@ -219,26 +221,51 @@ class ODC(BaseModule):
         """Loss of each row under the weight of its cluster: logits (n, K) and labels (n,) to (n,)."""
         return F.cross_entropy(logits, labels, self.weights(), reduction="none")
 
+    def term_loss(self, embedding: Tensor, labels: Tensor, term: ClusterTerm) -> Tensor:
+        """Cross-entropy with the clusters of the images that each row shows, under the weights of those clusters.
+
+        Between two clusters alone nothing is weighed; from a row whose images share a cluster there is nothing to
+        learn.
+
+        Args:
+            embedding: (M, D).
+            labels: Clusters of the batch's images, (N,), int64.
+            term: Says which images the rows show.
+
+        Returns:
+            (M,), float32.
+        """
+        if term.index is None:
+            seen = embedding.detach() if self.detach else embedding
+            return self.cross_entropy(self.logits(seen), labels)
+        logits = self.logits(embedding)
+        assert term.partner is not None and term.lam is not None
+        own, other = labels[term.index], labels[term.partner]
+        if term.two_way:
+            scores = logits.gather(1, torch.stack([own, other], dim=1))
+            return two_way_cross_entropy(scores[:, 0], scores[:, 1], term.lam)
+        own_loss, other_loss = self.cross_entropy(logits, own), self.cross_entropy(logits, other)
+        return term.lam * own_loss + (1 - term.lam) * other_loss
+
     @torch.no_grad()
-    def keep(self, features: Tensor, index: Tensor) -> None:
-        """Sets aside what a batch brings, of all devices, for the next :meth:`commit`.
+    def stage(self, features: Tensor, index: Tensor) -> None:
+        """Stages what a batch brings, of all devices, for the next :meth:`commit`.
 
         Args:
             features: This device's, (n, D), of any length; n the same on all devices.
             index: Places of the images, (n,), int64. Of a repeated one the first counts, by rank, then by row.
         """
         unit = F.normalize(features.detach().float(), dim=1)
-        self._kept.append((gather_rows(unit), gather_rows(index)))
-        if sum(len(index) for _, index in self._kept) > max(self.num_images, len(index)):
-            self._kept.popleft()  # nothing steps: the first batches would be overwritten anyway
+        batch = gather_rows(unit), gather_rows(index)
+        self._staged.put(batch, len(batch[1]), limit=self.num_images)
 
     @torch.no_grad()
     def commit(self) -> None:
-        """Writes what was set aside as one batch, and does what is due; once per optimizer step."""
-        if not self._kept:
+        """Writes what was staged as one batch, and does what is due; once per optimizer step."""
+        if not self._staged:
             return
-        features, index = (torch.cat(parts) for parts in zip(*self._kept, strict=True))
-        self._kept.clear()
+        features, index = (torch.cat(parts) for parts in zip(*self._staged, strict=True))
+        self._staged.clear()
         generator, step = self.random(), self.random.steps
         if step % self.small_interval == 0 and self._has_small():
             self._mend(generator)

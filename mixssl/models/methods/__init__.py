@@ -1,7 +1,7 @@
 """Adapters: one SSL method each, over the template in base.py."""
 
 from mixssl.models.methods.barlowtwins import MixBarlowTwins
-from mixssl.models.methods.base import MixtureMethod, View
+from mixssl.models.methods.base import MixtureMethod
 from mixssl.models.methods.byol import MixBYOL
 from mixssl.models.methods.densecl import MixDenseCL
 from mixssl.models.methods.moco import MixMoCo
@@ -22,5 +22,4 @@ __all__ = [
     "MixSwAV",
     "MixWMSE",
     "MixtureMethod",
-    "View",
 ]

@@ -7,9 +7,9 @@ from mmengine.dist import get_world_size
 from mmpretrain.models import BarlowTwins
 from torch import Tensor
 
-from mixssl.models.methods.base import MixtureMethod, View
+from mixssl.models.methods.base import MixtureMethod
 from mixssl.registry import MODELS
-from mixssl.structures import Key, Term
+from mixssl.structures import EmbeddingId, Term
 from mixssl.utils.distributed import sum_over_devices
 
 __all__ = ["MixBarlowTwins"]
@@ -38,20 +38,12 @@ class MixBarlowTwins(MixtureMethod, BarlowTwins):
         ValueError: If the mixer draws a λ per image.
     """
 
-    offers = frozenset()
+    capabilities = frozenset()
     targets_are_online = True
 
     def clean_terms(self, clean: int) -> list[Term]:
         """Views 0 and 1."""
-        return [Term(Key(0), Key(1))]
-
-    def encode_online(self, views: list[View]) -> dict[Key, Tensor]:
-        """Embeddings, (M, D); each view is its own batch for batch normalisation."""
-        return {Key(view.number): self.neck(self.backbone(view.images))[0] for view in views}
-
-    def encode_target(self, views: list[View], online: dict[Key, Tensor]) -> dict[Key, Tensor]:
-        """The online embeddings themselves."""
-        return {Key(view.number): online[Key(view.number)] for view in views}
+        return [Term(EmbeddingId(0), EmbeddingId(1))]
 
     def pair_losses(self, online: Tensor, targets: list[Tensor], terms: list[Term]) -> list[Tensor]:
         """The head's loss of the cross-correlation over all devices, a scalar for each target."""

@@ -4,23 +4,21 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
 from mmengine.model import BaseAveragedModel
 from mmpretrain.models import BYOL
 from torch import Tensor
 
-from mixssl.models.methods.base import View
-from mixssl.models.methods.momentum import CosineMomentum
+from mixssl.models.methods.base import MixtureMethod
 from mixssl.models.methods.prediction import prediction_losses
-from mixssl.models.methods.regions import RegionPooling, embed
+from mixssl.models.parts import add_regions
 from mixssl.registry import MODELS
-from mixssl.structures import IMAGE, Key, Term
+from mixssl.structures import IMAGE, EmbeddingId, Term
 
 __all__ = ["MixBYOL"]
 
 
 @MODELS.register_module()
-class MixBYOL(CosineMomentum, RegionPooling, BYOL):
+class MixBYOL(MixtureMethod, BYOL):
     """mmpretrain's BYOL with mixtures (Grill et al. 2020).
 
     Without a mixer the parent, bit by bit, the factor 2 of its loss included. A mixture predicts the targets of its
@@ -34,6 +32,9 @@ class MixBYOL(CosineMomentum, RegionPooling, BYOL):
 
     Args:
         *args: Of mmpretrain's BYOL.
+        region_neck: Config of a neck like :class:`~mixssl.models.necks.RegionPool`; None for no regions. Built only
+            where the mix head compares regions.
+        region_momentum: Whether targets of regions go through a momentum copy of that neck.
         region_head: Config of a prediction head for regions, like ``head`` with as many channels as the region neck
             puts out; wanted wherever the mix head compares regions.
         **kwargs: Of mmpretrain's BYOL (backbone, neck, head, base_momentum, data_preprocessor, ...) and ``mix_head``,
@@ -45,13 +46,22 @@ class MixBYOL(CosineMomentum, RegionPooling, BYOL):
     """
 
     targets_show_maps = True
-    offers = frozenset({"rows"})
-    mixture_arguments = ("region_head",)
+    capabilities = frozenset({"rows"})
+    mixture_arguments = ("region_neck", "region_momentum", "region_head")
 
-    def __init__(self, *args: Any, region_head: dict | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *args: Any,
+        region_neck: dict | None = None,
+        region_momentum: bool = True,
+        region_head: dict | None = None,
+        **kwargs: Any,
+    ) -> None:
+        if region_neck is not None:
+            self.capabilities = self.capabilities | {"regions"}
         super().__init__(*args, **kwargs)
         self.region_head = None
-        if self.build_regions(self.target_net):
+        if add_regions(self, region_neck, self.target_net if region_momentum else None):
             if region_head is None:
                 raise ValueError(
                     "region_head of MixBYOL is None and the mix head compares regions: set it to a config like "
@@ -60,34 +70,13 @@ class MixBYOL(CosineMomentum, RegionPooling, BYOL):
             self.region_head = MODELS.build(region_head)
 
     @property
-    def momentum_guide(self) -> BaseAveragedModel:
+    def teacher(self) -> BaseAveragedModel:
         """The momentum encoder."""
         return self.target_net
 
     def clean_terms(self, clean: int) -> list[Term]:
         """View 0 predicts the target of view 1, and the other way round."""
-        return [Term(Key(0), Key(1)), Term(Key(1), Key(0))]
-
-    def encode_online(self, views: list[View]) -> dict[Key, Tensor]:
-        """Projections, (M, D); each view is its own batch for batch normalisation."""
-        found: dict[Key, Tensor] = {}
-        for view in views:
-            found |= embed(view, self.backbone, self.neck, self.region_neck)
-        return found
-
-    def update_momentum(self) -> None:
-        """Moves the target network."""
-        self.move(self.target_net)
-        self.update_region_momentum(self.target_net)
-
-    @torch.no_grad()
-    def encode_target(self, views: list[View], online: dict[Key, Tensor]) -> dict[Key, Tensor]:
-        """Projections of the target network, (M, D)."""
-        backbone, neck = self.target_net.module
-        found: dict[Key, Tensor] = {}
-        for view in views:
-            found |= embed(view, backbone, neck, self.target_region_neck)
-        return found
+        return [Term(EmbeddingId(0), EmbeddingId(1)), Term(EmbeddingId(1), EmbeddingId(0))]
 
     def predict(self, online: Tensor) -> Tensor:
         """The prediction of the target."""

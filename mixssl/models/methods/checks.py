@@ -6,17 +6,16 @@ import inspect
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
+from mixssl.models.backbone_hooks import check_layers
 from mixssl.models.heads import MixHead
-from mixssl.models.methods.hidden import check_layers
-from mixssl.models.methods.terms import View
-from mixssl.structures import IMAGE
+from mixssl.structures import IMAGE, View
 
 if TYPE_CHECKING:
     from mixssl.models.methods.base import MixtureMethod
 
 SET_CLUSTERS = "set clusters on the model, like dict(type='mixssl.ODC', num_images=100000), and add mixssl.ODCHook"
 
-__all__ = ["check_arguments", "check_mixture", "require_joinable", "require_pixels"]
+__all__ = ["check_arguments", "check_mixture", "require_joinable"]
 
 
 def check_arguments(method: type, given: Iterable[str]) -> None:
@@ -52,13 +51,13 @@ def check_mixture(method: MixtureMethod) -> None:
         )
     method.mix_head.check_mixer(method.mixer)
     own = type(method).__name__
-    missing = sorted(method.mix_head.needs - method.offers)
+    missing = sorted(method.mix_head.requirements - method.capabilities)
     if missing:
         raise ValueError(
             f"{type(method.mix_head).__name__} needs a method with {', '.join(missing)} and {own} offers "
-            f"{', '.join(sorted(method.offers)) or 'nothing'}: {_way_out(method, missing)}"
+            f"{', '.join(sorted(method.capabilities)) or 'nothing'}: {_way_out(method, missing)}"
         )
-    if method.mixer.clusters and "clusters" not in method.offers:
+    if method.mixer.clusters and "clusters" not in method.capabilities:
         raise ValueError(
             f"{name} asks for clusters of the images and {own} has none: {SET_CLUSTERS}"
         )
@@ -69,7 +68,12 @@ def check_mixture(method: MixtureMethod) -> None:
                 f"{name} mixes hidden features, which can't share a batch with a clean view: "
                 "set joint_bn=False on the model"
             )
-    if not method.mixer.one_lam and "rows" not in method.offers:
+        if method.mix_head.targets_mixtures and not method.targets_are_online:
+            raise ValueError(
+                f"{name} mixes features of the online backbone, and such a mixture can be no target of {own}: choose "
+                "pairing='cross' in the mix head"
+            )
+    if not method.mixer.shared_lam and "rows" not in method.capabilities:
         raise ValueError(
             f"{name} draws a λ per image and the loss of {own} does not decompose over images: "
             "choose a mixer with one λ per batch, like mixssl.UnMix"
@@ -78,19 +82,9 @@ def check_mixture(method: MixtureMethod) -> None:
 
 def _way_out(method: MixtureMethod, missing: list[str]) -> str:
     """What can be done where a head asks for something that the method has not."""
-    if missing == ["regions"] and hasattr(method, "region_neck"):
+    if missing == ["regions"] and "region_neck" in method.mixture_arguments:
         return "set region_neck on the model"
     return SET_CLUSTERS if missing == ["clusters"] else "choose another head or another method"
-
-
-def require_pixels(views: Sequence[View]) -> None:
-    """Raises a ValueError where a target encoder is asked for a mixture of the online backbone's features."""
-    for view in views:
-        if view.hidden is not None:
-            raise ValueError(
-                f"view {view.number} is mixed in the online backbone's {view.hidden.layer!r} and can be no target: "
-                "choose pairing='cross' in the mix head"
-            )
 
 
 def require_joinable(views: Sequence[View]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,16 +9,14 @@ import torch
 from mmengine.dist import all_gather
 from mmengine.model import BaseAveragedModel
 from mmpretrain.models import DenseCL
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
-from mixssl.models.losses import info_nce
-from mixssl.models.memory import check_queue, enqueue
-from mixssl.models.methods.base import MixtureMethod, View
-from mixssl.models.methods.queued import contrast, queue_candidates, shuffled, unshuffled
-from mixssl.models.methods.terms import by_rows
+from mixssl.models.losses import contrastive_loss, info_nce, queue_candidates
+from mixssl.models.memory import Staged, batch_shuffle, batch_unshuffle, check_queue, enqueue
+from mixssl.models.methods.base import MixtureMethod
 from mixssl.registry import MODELS
-from mixssl.structures import IMAGE, AnyTerm, Key, MixedView, Pair, Term
+from mixssl.structures import IMAGE, AnyTerm, EmbeddingId, MixedView, Pair, Term, View
 
 __all__ = ["MixDenseCL"]
 
@@ -56,7 +53,7 @@ class MixDenseCL(MixtureMethod, DenseCL):
         ValueError: In training, if the total batch does not divide ``queue_len``; if ``joint_bn`` is set.
     """
 
-    offers = frozenset({"rows", "candidates"})
+    capabilities = frozenset({"rows", "candidates"})
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -64,7 +61,7 @@ class MixDenseCL(MixtureMethod, DenseCL):
             raise ValueError(
                 "joint_bn of MixDenseCL is True and must be False: its dense branch needs view 0 by itself"
             )
-        self._kept: deque[tuple[Tensor, Tensor]] = deque()
+        self._staged: Staged[tuple[Tensor, Tensor]] = Staged()
 
     def check_batch(self, inputs: list[Tensor]) -> None:
         """Raises a ValueError where views are missing or the batch does not divide the queues."""
@@ -73,21 +70,26 @@ class MixDenseCL(MixtureMethod, DenseCL):
             check_queue(self.queue_len, len(inputs[0]))
 
     @property
-    def momentum_guide(self) -> BaseAveragedModel:
+    def teacher(self) -> BaseAveragedModel:
         """The momentum encoder."""
         return self.encoder_k
 
     def clean_terms(self, clean: int) -> list[Term]:
         """View 0 against the key of view 1, as a whole and place by place."""
         return [
-            Term(Key(0), Key(1), weight=1 - self.loss_lambda, name="loss_single"),
-            Term(Key(0, _DENSE), Key(1, _DENSE), weight=self.loss_lambda, name="loss_dense"),
+            Term(EmbeddingId(0), EmbeddingId(1), weight=1 - self.loss_lambda, name="loss_single"),
+            Term(
+                EmbeddingId(0, _DENSE),
+                EmbeddingId(1, _DENSE),
+                weight=self.loss_lambda,
+                name="loss_dense",
+            ),
         ]
 
     def mixture_terms(self, mixtures: Sequence[MixedView], clean: int) -> list[AnyTerm]:
         """The mix head's comparisons of whole images, weighed as the global branch is."""
         return [
-            term._replace(weight=term.weight * (1 - self.loss_lambda))
+            term.with_weight(term.weight * (1 - self.loss_lambda))
             for term in super().mixture_terms(mixtures, clean)
         ]
 
@@ -95,28 +97,28 @@ class MixDenseCL(MixtureMethod, DenseCL):
         """One comparison of whole images; :meth:`mixture_terms` weighs it."""
         return [Term(pair.first, pair.second, pair.rows, pair.weight, pair.name)]
 
-    def encode_online(self, views: list[View]) -> dict[Key, Tensor]:
+    def encode_online(self, views: list[View]) -> dict[EmbeddingId, Tensor]:
         """Queries, normalised, (M, D); of a view whose places are compared those too, and its map without gradient."""
         queries = {}
         for view in views:
             maps = self.backbone(view.images)
             query, grid, _ = self.neck(maps)
-            queries[Key(view.number)] = F.normalize(query, dim=1)
+            queries[EmbeddingId(view.number)] = F.normalize(query, dim=1)
             if _DENSE in view.regions:
-                queries[Key(view.number, _DENSE)] = F.normalize(grid, dim=1)
-                queries[Key(view.number, _MAP)] = F.normalize(maps[0].detach().flatten(2), dim=1)
+                queries[EmbeddingId(view.number, _DENSE)] = F.normalize(grid, dim=1)
+                queries[EmbeddingId(view.number, _MAP)] = F.normalize(
+                    maps[0].detach().flatten(2), dim=1
+                )
         return queries
 
-    def update_momentum(self) -> None:
-        """Moves the key encoder."""
-        self.encoder_k.update_parameters(nn.Sequential(self.backbone, self.neck))
-
     @torch.no_grad()
-    def encode_target(self, views: list[View], online: dict[Key, Tensor]) -> dict[Key, Tensor]:
+    def encode_target(
+        self, views: list[View], online: dict[EmbeddingId, Tensor]
+    ) -> dict[EmbeddingId, Tensor]:
         """Keys, normalised, encoded in a shuffled order across devices; dense keys in the order of view 0's places."""
-        keys: dict[Key, Tensor] = {}
+        keys: dict[EmbeddingId, Tensor] = {}
         for view in views:
-            images, restore = shuffled(view.images)
+            images, order = batch_shuffle(view.images)
             maps = self.encoder_k.module[0](images)
             found = dict(zip((IMAGE, _DENSE, _POOLED), self.encoder_k.module[1](maps), strict=True))
             if _DENSE in view.regions:
@@ -124,12 +126,12 @@ class MixDenseCL(MixtureMethod, DenseCL):
             else:
                 del found[_DENSE]
             found = {
-                region: unshuffled(F.normalize(value, dim=1), restore)
+                region: batch_unshuffle(F.normalize(value, dim=1), order)
                 for region, value in found.items()
             }
             if _DENSE in view.regions:
-                found[_DENSE] = _match(online[Key(0, _MAP)], found.pop(_MAP), found[_DENSE])
-            keys |= {Key(view.number, region): value for region, value in found.items()}
+                found[_DENSE] = _match(online[EmbeddingId(0, _MAP)], found.pop(_MAP), found[_DENSE])
+            keys |= {EmbeddingId(view.number, region): value for region, value in found.items()}
         return keys
 
     def pair_losses(self, online: Tensor, targets: list[Tensor], terms: list[Term]) -> list[Tensor]:
@@ -140,9 +142,10 @@ class MixDenseCL(MixtureMethod, DenseCL):
             query = online.float()
             negatives = torch.einsum("nc,ck->nk", [query, self.queue])
             positives = [torch.einsum("nc,nc->n", [query, target.float()]) for target in targets]
-            if not any(by_rows(term) for term in terms):
+            if not any(term.per_row for term in terms):
                 return [
-                    contrast(self.head, positive.unsqueeze(-1), negatives) for positive in positives
+                    contrastive_loss(self.head, positive.unsqueeze(-1), negatives)
+                    for positive in positives
                 ]
             temperature = self.head.temperature
             lse = (negatives / temperature).logsumexp(dim=1)
@@ -152,7 +155,9 @@ class MixDenseCL(MixtureMethod, DenseCL):
         """Mean InfoNCE over all places of all images."""
         positive = (online * target).sum(dim=1).view(-1, 1)
         places = online.permute(0, 2, 1).reshape(-1, online.shape[1])
-        return contrast(self.head, positive, torch.einsum("nc,ck->nk", [places, self.queue2]))
+        return contrastive_loss(
+            self.head, positive, torch.einsum("nc,ck->nk", [places, self.queue2])
+        )
 
     def candidate_logits(
         self, online: Tensor, target: Tensor, temperature: float | None
@@ -161,19 +166,18 @@ class MixDenseCL(MixtureMethod, DenseCL):
         return queue_candidates(online, target, self.queue, temperature or self.head.temperature)
 
     @torch.no_grad()
-    def keep(self, targets: dict[Key, Tensor]) -> None:
-        """Sets aside the clean keys of all devices; no more than the queues hold."""
-        if Key(1, _POOLED) not in targets:
+    def stage(self, targets: dict[EmbeddingId, Tensor]) -> None:
+        """Stages the clean keys of all devices."""
+        ids = EmbeddingId(1), EmbeddingId(1, _POOLED)
+        if ids[1] not in targets:
             return
-        whole, pooled = (torch.cat(all_gather(targets[key])) for key in (Key(1), Key(1, _POOLED)))
-        self._kept.append((whole, pooled))
-        if len(self._kept) * len(whole) > self.queue_len:
-            self._kept.popleft()
+        whole, pooled = (torch.cat(all_gather(targets[eid])) for eid in ids)
+        self._staged.put((whole, pooled), len(whole), limit=self.queue_len)
 
-    def commit(self) -> None:
-        """Enqueues the keys set aside, oldest first."""
-        while self._kept:
-            whole, pooled = self._kept.popleft()
+    def enqueue_staged(self) -> None:
+        """Enqueues the staged keys, oldest first."""
+        while self._staged:
+            whole, pooled = self._staged.popleft()
             enqueue(self.queue, self.queue_ptr, whole)
             enqueue(self.queue2, self.queue2_ptr, pooled)
 

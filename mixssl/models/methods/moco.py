@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Sequence
+from operator import attrgetter
 from typing import Any
 
 import torch
@@ -13,22 +13,26 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mixssl.mixing import MultiScale
-from mixssl.models.losses import info_nce
-from mixssl.models.memory import check_queue, enqueue
-from mixssl.models.methods.averaging import FusedCosineEMA, FusedEMA
-from mixssl.models.methods.base import MixtureMethod, View
-from mixssl.models.methods.cosine import check_cosine_momentum, move_along_cosine
-from mixssl.models.methods.queued import contrast, dealt, queue_candidates, shuffled, unshuffled
-from mixssl.models.methods.regions import RegionPooling, embed
-from mixssl.models.methods.terms import by_rows
+from mixssl.models.losses import contrastive_loss, info_nce, queue_candidates
+from mixssl.models.memory import (
+    Staged,
+    batch_shuffle,
+    batch_unshuffle,
+    check_queue,
+    enqueue,
+    local_rows,
+)
+from mixssl.models.methods.base import MixtureMethod
+from mixssl.models.momentum import FusedCosineEMA, FusedEMA
+from mixssl.models.parts import Part, add_regions
 from mixssl.registry import MODELS
-from mixssl.structures import GLOBAL, IMAGE, LOCAL, Key, MixedView, Term
+from mixssl.structures import GLOBAL, IMAGE, LOCAL, AnyTerm, EmbeddingId, Step, Term, View
 
 __all__ = ["MixMoCo"]
 
 
 @MODELS.register_module()
-class MixMoCo(MixtureMethod, RegionPooling, MoCo):
+class MixMoCo(MixtureMethod, MoCo):
     """mmpretrain's MoCo with mixtures (He et al. 2020; v2: Chen et al. 2020).
 
     Without a mixer and asymmetric, loss, gradients, buffers and state keys are the parent's, bit by bit. Keys enter
@@ -38,8 +42,7 @@ class MixMoCo(MixtureMethod, RegionPooling, MoCo):
 
     With regions (local/global CutMix) there are three queues: ``queue`` of clean keys, ``queue_local`` of the insides
     and ``queue_global`` of the outsides of the key mixtures' boxes. A query is contrasted with the queue of what its
-    key
-    is: an inside compared with an outside meets the outsides. The authors' code has no global queue; its way is
+    key is: an inside compared with an outside meets the outsides. The authors' code has no global queue; its way is
     ``original_key=True`` of :class:`~mixssl.models.heads.InterLocalGlobalHead`.
 
     With several sizes (multi-scale Un-Mix, §4.3) view 2s is compared with view 2s + 1, each size has a queue of its
@@ -58,9 +61,13 @@ class MixMoCo(MixtureMethod, RegionPooling, MoCo):
         end_momentum: Where ``momentum`` goes to along half a cosine over the run, in [0, 1]: ``momentum=0.001,
             end_momentum=0.0`` is 0.999 to 1, which AMix states for its classifiers (§4.1). None for a constant
             momentum, MoCo's own and, by §4.2, AMix's on MoCo v2.
-        **kwargs: Of mmpretrain's MoCo (backbone, neck, head, queue_len, feat_dim, momentum, data_preprocessor, ...),
-            of :class:`RegionPooling` (``region_neck``, ``region_momentum``) and of :class:`MixtureMethod`
-            (``mix_head``, ``joint_bn``). ``momentum`` is the weight of the new value, 0.001 for the papers' 0.999.
+        region_neck: Config of a neck like :class:`~mixssl.models.necks.RegionPool`; None for no regions. Built only
+            where the mix head compares regions.
+        region_momentum: Whether keys of regions go through a momentum copy of that neck; otherwise through the neck
+            that trains, without gradient, as in the authors' code of local/global CutMix.
+        **kwargs: Of mmpretrain's MoCo (backbone, neck, head, queue_len, feat_dim, momentum, data_preprocessor, ...)
+            and of :class:`MixtureMethod` (``mix_head``, ``joint_bn``). ``momentum`` is the weight of the new value,
+            0.001 for the papers' 0.999.
 
     Raises:
         ValueError: In training, if the total batch does not divide ``queue_len``; if the views' sizes, the mixer's
@@ -68,8 +75,8 @@ class MixMoCo(MixtureMethod, RegionPooling, MoCo):
             ``end_momentum`` is given and the length of the run is unknown.
     """
 
-    offers = frozenset({"rows", "candidates", "scales"})
-    mixture_arguments = ("queue_mixtures",)
+    capabilities = frozenset({"rows", "candidates", "scales"})
+    mixture_arguments = ("queue_mixtures", "region_neck", "region_momentum")
 
     def __init__(
         self,
@@ -80,10 +87,13 @@ class MixMoCo(MixtureMethod, RegionPooling, MoCo):
         queue_mixtures: bool = False,
         hard_negatives: dict | None = None,
         end_momentum: float | None = None,
+        region_neck: dict | None = None,
+        region_momentum: bool = True,
         **kwargs: Any,
     ) -> None:
+        if region_neck is not None:
+            self.capabilities = self.capabilities | {"regions"}
         super().__init__(*args, **kwargs)
-        self.end_momentum = end_momentum
         if end_momentum is not None:
             self._let_momentum_end(end_momentum)
         self.hard_negatives = None if hard_negatives is None else MODELS.build(hard_negatives)
@@ -93,18 +103,18 @@ class MixMoCo(MixtureMethod, RegionPooling, MoCo):
         self.extra_sizes = tuple(extra_sizes)
         self.share_queue = share_queue
         self._check_sizes()
-        self.queue_mixtures = queue_mixtures
-        if queue_mixtures and self.mixer is not None and (self.mixer.learned or self.mixer.layers):
-            raise ValueError(
-                f"queue_mixtures of MixMoCo is True and {type(self.mixer).__name__} makes no pixels that the momentum "
-                "encoder could see: set queue_mixtures=False, or choose a mixer of pixels, like mixssl.UnMix"
-            )
-        self._kept: dict[str, deque[Tensor]] = {}
-        self._widths: dict[int, int] = {}
-        regions = [LOCAL, GLOBAL] if self.build_regions(self.encoder_k) else []
-        for size in (0, *([] if share_queue else self.extra_sizes)):
-            for region in (IMAGE, *regions):
-                self._add_bank(_bank_name(size, region), region)
+        self.queue_mixtures = queue_mixtures and self.mixer is not None
+        if self.queue_mixtures:
+            self.parts.append(_MixtureKeys(self))
+        self._sizes: dict[int, int] = {}
+        regions = add_regions(self, region_neck, self.encoder_k if region_momentum else None)
+        self._banks: dict[tuple[int, str], str] = {}
+        self._staged: dict[str, Staged[Tensor]] = {}
+        for size in (0, *self.extra_sizes):
+            self._add_bank(size, IMAGE, self.queue.shape[0])
+            if regions is not None:
+                self._add_bank(size, LOCAL, regions.width)
+                self._add_bank(size, GLOBAL, regions.width)
 
     def _let_momentum_end(self, end: float) -> None:
         """Has the key encoder's momentum go to an end along a cosine."""
@@ -130,26 +140,25 @@ class MixMoCo(MixtureMethod, RegionPooling, MoCo):
                 "set scales=1 + len(extra_sizes) in mixssl.MultiScale, around the mixer of one size"
             )
 
-    def _add_bank(self, name: str, region: str) -> None:
-        """Registers a queue of random keys, unless it is the parent's own."""
-        if name == "queue":
-            return
-        width = self.queue.shape[0] if region == IMAGE else self.region_width
-        self.register_buffer(name, F.normalize(torch.randn(width, self.queue_len), dim=0))
-        self.register_buffer(f"{name}_ptr", torch.zeros(1, dtype=torch.long))
+    def _add_bank(self, size: int, region: str, width: int) -> None:
+        """Names the queue of a size, 0 for that of views 0 and 1, and of a region, and fills a new one with noise."""
+        own = size if not self.share_queue else 0
+        # The parent's own is plain "queue".
+        name = "queue" + (f"_{own}" if own else "") + ("" if region == IMAGE else f"_{region}")
+        self._banks[size, region] = name
+        if name not in self._staged and name != "queue":
+            self.register_buffer(name, F.normalize(torch.randn(width, self.queue_len), dim=0))
+            self.register_buffer(f"{name}_ptr", torch.zeros(1, dtype=torch.long))
+        self._staged.setdefault(name, Staged())
 
-    def _bank(self, key: Key) -> str:
+    def _bank(self, key: EmbeddingId) -> str:
         """Name of the queue that holds keys like this one."""
-        width = self._widths[key.view]
-        own = width in self.extra_sizes and not self.share_queue
-        return _bank_name(width if own else 0, key.region)
+        return self._banks[self._sizes.get(key.view, 0), key.region]
 
     def check_batch(self, inputs: list[Tensor]) -> None:
         """Raises a ValueError where views are missing, of a wrong size, or the batch does not divide the queue."""
         super().check_batch(inputs)
         if self.training:
-            if self.end_momentum is not None:
-                check_cosine_momentum(self)
             check_queue(self.queue_len, len(inputs[0]))
         if self.extra_sizes:
             widths = [view.shape[-1] for view in inputs]
@@ -161,76 +170,72 @@ class MixMoCo(MixtureMethod, RegionPooling, MoCo):
                 )
 
     @property
-    def momentum_guide(self) -> FusedEMA:
+    def teacher(self) -> FusedEMA:
         """The momentum encoder."""
         return self.encoder_k
 
     def clean_terms(self, clean: int) -> list[Term]:
         """View 0 against the key of view 1, the other way round if symmetric; so on for each further size."""
-        firsts = range(0, clean, 2) if self.extra_sizes else (0,)
-        forth = [Term(Key(first), Key(first + 1)) for first in firsts]
-        return (
-            forth + [Term(term.target, term.online) for term in forth] if self.symmetric else forth
-        )
+        terms = []
+        for first in range(0, clean, 2) if self.extra_sizes else (0,):
+            one, other = EmbeddingId(first), EmbeddingId(first + 1)
+            terms.append(Term(one, other))
+            if self.symmetric:
+                terms.append(Term(other, one))
+        return terms
 
-    def encode_online(self, views: list[View]) -> dict[Key, Tensor]:
+    def encode_online(self, views: list[View]) -> dict[EmbeddingId, Tensor]:
         """Queries, normalised, (M, D); each view is its own batch for batch normalisation."""
-        return {
-            key: F.normalize(value, dim=1)
-            for view in views
-            for key, value in embed(view, self.backbone, self.neck, self.region_neck).items()
-        }
-
-    def update_momentum(self) -> None:
-        """Moves the key encoder."""
-        online = nn.Sequential(self.backbone, self.neck)
-        if self.end_momentum is None:
-            self.encoder_k.update_parameters(online)
-        else:
-            move_along_cosine(self.encoder_k, online, self.passes)
-        self.update_region_momentum(self.encoder_k)
+        queries = self.embed(views, self.backbone, self.neck)
+        for eid, query in queries.items():
+            queries[eid] = F.normalize(query, dim=1)
+        return queries
 
     @torch.no_grad()
-    def encode_target(self, views: list[View], online: dict[Key, Tensor]) -> dict[Key, Tensor]:
+    def encode_target(
+        self, views: list[View], online: dict[EmbeddingId, Tensor]
+    ) -> dict[EmbeddingId, Tensor]:
         """Keys, normalised, (M, D), encoded in a shuffled order across devices; boxes travel with their images."""
-        keys, (backbone, neck) = {}, self.encoder_k.module
-        self._widths = {view.number: view.images.shape[-1] for view in views}
+        keys = {}
+        if self.extra_sizes:
+            widths = {view.number: view.images.shape[-1] for view in views}
+            self._sizes = {n: size if size in self.extra_sizes else 0 for n, size in widths.items()}
         for view in views:
-            images, order = shuffled(view.images)
-            boxes = view.boxes
-            if boxes is not None and view.regions != (IMAGE,):
-                boxes = dealt(boxes, order)
-            moved = view._replace(images=images, boxes=boxes)
-            for key, value in embed(moved, backbone, neck, self.target_region_neck).items():
-                keys[key] = unshuffled(F.normalize(value, dim=1), order)
+            images, order = batch_shuffle(view.images)
+            shuffled = view._replace(images=images)
+            if view.regions != (IMAGE,):
+                assert view.boxes is not None
+                shuffled = shuffled._replace(boxes=local_rows(view.boxes, order))
+            for eid, key in self.embed([shuffled], *self.encoder_k.module, online=False).items():
+                keys[eid] = batch_unshuffle(F.normalize(key, dim=1), order)
         return keys
 
     def pair_losses(self, online: Tensor, targets: list[Tensor], terms: list[Term]) -> list[Tensor]:
         """InfoNCE against the queue: the parent's head for clean terms, one shared sum of negatives for mixtures."""
+        negatives: dict[str, Tensor] = {}
+        shared: dict[str, Tensor] = {}
+        losses, temperature = [], self.head.temperature
+        plain = not any(map(attrgetter("per_row"), terms))
         with torch.autocast(online.device.type, enabled=False):
             query = online.float()
-            banks = [self._bank(term.target) for term in terms]
-            negatives = {
-                bank: torch.einsum("nc,ck->nk", [query, getattr(self, bank)])
-                for bank in dict.fromkeys(banks)
-            }
-            positives = [torch.einsum("nc,nc->n", [query, target.float()]) for target in targets]
-            pairs = list(zip(positives, banks, strict=True))
-            if not any(by_rows(term) for term in terms):
-                if self.hard_negatives is not None:
-                    negatives = {
-                        bank: self.hard_negatives(query, getattr(self, bank), logits)
-                        for bank, logits in negatives.items()
-                    }
-                return [
-                    contrast(self.head, positive.unsqueeze(-1), negatives[bank])
-                    for positive, bank in pairs
-                ]
-            temperature = self.head.temperature
-            lse = {
-                bank: (logits / temperature).logsumexp(dim=1) for bank, logits in negatives.items()
-            }
-            return [info_nce(positive / temperature, lse[bank]) for positive, bank in pairs]
+            for target, term in zip(targets, terms, strict=True):
+                bank = self._bank(term.target)
+                if bank not in negatives:
+                    queue = getattr(self, bank)
+                    logits = torch.einsum("nc,ck->nk", [query, queue])
+                    if plain and self.hard_negatives is not None:
+                        logits = self.hard_negatives(query, queue, logits)
+                    negatives[bank] = logits
+                positive = torch.einsum("nc,nc->n", [query, target.float()])
+                if plain:
+                    losses.append(
+                        contrastive_loss(self.head, positive.unsqueeze(-1), negatives[bank])
+                    )
+                    continue
+                if bank not in shared:  # both images of a mixture meet the same negatives
+                    shared[bank] = (negatives[bank] / temperature).logsumexp(dim=1)
+                losses.append(info_nce(positive / temperature, shared[bank]))
+        return losses
 
     def candidate_logits(
         self, online: Tensor, target: Tensor, temperature: float | None
@@ -238,30 +243,39 @@ class MixMoCo(MixtureMethod, RegionPooling, MoCo):
         """Logits of this device's keys and of the queue; no key of another device is among them (MixCo's code)."""
         return queue_candidates(online, target, self.queue, temperature or self.head.temperature)
 
-    def unnamed_targets(self, mixtures: Sequence[MixedView], clean: int) -> list[Key]:
-        """The mixtures, where the queue holds them."""
-        return [Key(clean + i) for i in range(len(mixtures))] if self.queue_mixtures else []
-
     @torch.no_grad()
-    def keep(self, targets: dict[Key, Tensor]) -> None:
-        """Sets aside the keys to enqueue, of all devices; no more than a queue holds, should nothing step."""
+    def stage(self, targets: dict[EmbeddingId, Tensor]) -> None:
+        """Stages the clean keys and the regions of all devices, and the mixtures where the queue holds them."""
         views = 2 + 2 * len(self.extra_sizes)
-        clean = {term.target for term in self.clean_terms(views)}
-        for target in sorted(targets):
-            mixed = self.queue_mixtures and target.view >= views
-            if target in clean or target.region != IMAGE or mixed:
-                kept = self._kept.setdefault(self._bank(target), deque())
-                kept.append(torch.cat(all_gather(targets[target]), dim=0))
-                if sum(map(len, kept)) > self.queue_len:
-                    kept.popleft()
+        clean = set(map(attrgetter("target"), self.clean_terms(views)))
+        for eid in sorted(targets):
+            mixed = self.queue_mixtures and eid.view >= views
+            if eid in clean or eid.region != IMAGE or mixed:
+                keys = torch.cat(all_gather(targets[eid]), dim=0)
+                self._staged[self._bank(eid)].put(keys, len(keys), limit=self.queue_len)
 
-    def commit(self) -> None:
-        """Enqueues the keys set aside, oldest first."""
-        for bank, kept in self._kept.items():
-            while kept:
-                enqueue(getattr(self, bank), getattr(self, f"{bank}_ptr"), kept.popleft())
+    def enqueue_staged(self) -> None:
+        """Enqueues the staged keys, oldest first."""
+        for bank, staged in self._staged.items():
+            while staged:
+                enqueue(getattr(self, bank), getattr(self, f"{bank}_ptr"), staged.popleft())
 
 
-def _bank_name(size: int, region: str) -> str:
-    """Name of the queue of a size, 0 for that of views 0 and 1, and of a region; the parent's is plain "queue"."""
-    return "queue" + (f"_{size}" if size else "") + ("" if region == IMAGE else f"_{region}")
+class _MixtureKeys(Part):
+    """Has the momentum encoder encode every mixture, so that the queue can hold its key."""
+
+    def __init__(self, method: MixMoCo) -> None:
+        mixer = method.mixer
+        if mixer is not None and (mixer.learned or mixer.layers):
+            raise ValueError(
+                f"queue_mixtures of MixMoCo is True and {type(mixer).__name__} makes no pixels that the momentum "
+                "encoder could see: set queue_mixtures=False, or choose a mixer of pixels, like mixssl.UnMix"
+            )
+
+    def adjust_terms(
+        self, method: MixtureMethod, step: Step, terms: list[AnyTerm]
+    ) -> list[AnyTerm]:
+        """Asks for the keys of all mixtures, whatever the terms name."""
+        first = len(step.inputs)
+        step.target_ids += [EmbeddingId(first + i) for i in range(len(step.mixtures))]
+        return terms

@@ -11,10 +11,9 @@ from mmpretrain.models import MoCoV3
 from torch import Tensor
 from torch.nn import functional as F
 
-from mixssl.models.methods.base import View
-from mixssl.models.methods.momentum import CosineMomentum
+from mixssl.models.methods.base import MixtureMethod
 from mixssl.registry import MODELS
-from mixssl.structures import AnyTerm, Key, MixedView, Term
+from mixssl.structures import AnyTerm, EmbeddingId, MixedView, Term, View
 
 __all__ = ["MixMoCoV3"]
 
@@ -23,7 +22,7 @@ _GATHERED = "gathered"
 
 
 @MODELS.register_module()
-class MixMoCoV3(CosineMomentum, MoCoV3):
+class MixMoCoV3(MixtureMethod, MoCoV3):
     """mmpretrain's MoCo v3 with mixtures (Chen, Xie, He 2021).
 
     Without a mixer loss, gradients, buffers and state keys are the parent's, bit by bit. The momentum encoder moves
@@ -43,68 +42,65 @@ class MixMoCoV3(CosineMomentum, MoCoV3):
     """
 
     targets_show_maps = True
-    offers = frozenset({"rows", "candidates"})
+    capabilities = frozenset({"rows", "candidates"})
 
     @property
-    def momentum_guide(self) -> BaseAveragedModel:
+    def teacher(self) -> BaseAveragedModel:
         """The momentum encoder."""
         return self.momentum_encoder
 
     def clean_terms(self, clean: int) -> list[Term]:
         """View 0 against the key of view 1, and the other way round."""
-        return [Term(Key(0), Key(1)), Term(Key(1), Key(0))]
+        return [Term(EmbeddingId(0), EmbeddingId(1)), Term(EmbeddingId(1), EmbeddingId(0))]
 
     def mixture_terms(self, mixtures: Sequence[MixedView], clean: int) -> list[AnyTerm]:
         """The mix head's comparisons; a soft one gets the factor that the head's loss gives the others."""
         factor = getattr(self.head.loss_module, "loss_weight", 1.0)
         return [
-            term if isinstance(term, Term) else term._replace(weight=term.weight * factor)
+            term if term.own_loss else term.with_weight(term.weight * factor)
             for term in super().mixture_terms(mixtures, clean)
         ]
 
-    def encode_online(self, views: list[View]) -> dict[Key, Tensor]:
+    def encode_online(self, views: list[View]) -> dict[EmbeddingId, Tensor]:
         """Predictions, normalised, (M, D); each view is its own batch for batch normalisation."""
-        projections = {view.number: self.neck(self.backbone(view.images))[0] for view in views}
+        projections = super().encode_online(views)
         return {
-            Key(number): F.normalize(self.head.predictor([projection])[0], dim=1)
-            for number, projection in projections.items()
+            eid: F.normalize(self.head.predictor([projection])[0], dim=1)
+            for eid, projection in projections.items()
         }
 
-    def update_momentum(self) -> None:
-        """Moves the momentum encoder."""
-        self.move(self.momentum_encoder)
-
     @torch.no_grad()
-    def encode_target(self, views: list[View], online: dict[Key, Tensor]) -> dict[Key, Tensor]:
+    def encode_target(
+        self, views: list[View], online: dict[EmbeddingId, Tensor]
+    ) -> dict[EmbeddingId, Tensor]:
         """Keys of this device, normalised, (M, D), and beside them those of all devices."""
         keys = {
-            Key(view.number): F.normalize(self.momentum_encoder(view.images)[0], dim=1)
+            EmbeddingId(view.number): F.normalize(self.momentum_encoder(view.images)[0], dim=1)
             for view in views
         }
         everywhere = {
-            Key(name.view, _GATHERED): torch.cat(all_gather(key), dim=0)
+            EmbeddingId(name.view, _GATHERED): torch.cat(all_gather(key), dim=0)
             for name, key in keys.items()
         }
         return keys | everywhere
 
     def compare(
-        self, online: Tensor, targets: dict[Key, Tensor], terms: list[Term]
+        self, online: Tensor, targets: dict[EmbeddingId, Tensor], terms: list[Term]
     ) -> list[Tensor]:
         """InfoNCE against the keys of all devices, by the parent's loss."""
         losses = []
         with torch.autocast(online.device.type, enabled=False):
             logits = {
-                view: self._logits(online.float(), targets[Key(view, _GATHERED)].float())
+                view: self._logits(online.float(), targets[EmbeddingId(view, _GATHERED)].float())
                 for view in {term.target.view for term in terms}
             }
             for term in terms:
                 own = len(targets[term.target])
                 rows = torch.arange(own, device=online.device) if term.rows is None else term.rows
-                plain = term.rows is None and not isinstance(term.weight, Tensor)
                 value = self.head.loss_module(
                     logits[term.target.view],
                     rows + own * get_rank(),
-                    reduction_override=None if plain else "none",
+                    reduction_override="none" if term.per_row else None,
                 )
                 losses.append(value)
         return losses

@@ -9,21 +9,19 @@ from mmengine.dist import get_rank
 from mmpretrain.models import SimCLR
 from torch import Tensor
 
-from mixssl.models.losses import nt_xent
-from mixssl.models.methods.base import MixtureMethod, View
+from mixssl.models.losses import contrastive_loss, nt_xent
+from mixssl.models.methods.base import MixtureMethod
 from mixssl.models.methods.checks import require_joinable
-from mixssl.models.methods.queued import contrast
-from mixssl.models.methods.regions import RegionPooling, embed
-from mixssl.models.methods.terms import by_rows
+from mixssl.models.parts import add_regions
 from mixssl.registry import MODELS
-from mixssl.structures import IMAGE, Key, Term
+from mixssl.structures import IMAGE, EmbeddingId, Term, View
 from mixssl.utils.distributed import gather_rows
 
 __all__ = ["MixSimCLR"]
 
 
 @MODELS.register_module()
-class MixSimCLR(MixtureMethod, RegionPooling, SimCLR):
+class MixSimCLR(MixtureMethod, SimCLR):
     """mmpretrain's SimCLR with mixtures (Chen et al. 2020).
 
     The clean views are one batch for batch normalisation, their images interleaved. A mixture and a clean view, or
@@ -45,36 +43,39 @@ class MixSimCLR(MixtureMethod, RegionPooling, SimCLR):
 
     Args:
         *args: Of mmpretrain's SimCLR.
+        region_neck: Config of a neck like :class:`~mixssl.models.necks.RegionPool`; None for no regions. Built only
+            where the mix head compares regions.
         **kwargs: Of mmpretrain's SimCLR (backbone, neck, head, data_preprocessor, ...) and ``mix_head``,
             ``joint_bn``. With ``joint_bn`` mixtures share the batch of both clean views.
     """
 
-    offers = frozenset({"rows", "candidates"})
+    capabilities = frozenset({"rows", "candidates"})
+    mixture_arguments = ("region_neck",)
     targets_are_online = True
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, region_neck: dict | None = None, **kwargs: Any) -> None:
+        if region_neck is not None:
+            self.capabilities = self.capabilities | {"regions"}
         super().__init__(*args, **kwargs)
-        self.build_regions()
+        add_regions(self, region_neck)
 
     def clean_terms(self, clean: int) -> list[Term]:
         """Views 0 and 1; the loss of a pair has both directions."""
-        return [Term(Key(0), Key(1))]
+        return [Term(EmbeddingId(0), EmbeddingId(1))]
 
-    def encode_online(self, views: list[View]) -> dict[Key, Tensor]:
+    def encode_online(self, views: list[View]) -> dict[EmbeddingId, Tensor]:
         """Embeddings, normalised, (M, D), float32; the views are one batch, interleaved."""
         if all(view.regions == (IMAGE,) for view in views):
             return self._encode(views, [])
-        found: dict[Key, Tensor] = {}
-        for view in views:
-            found |= embed(view, self.backbone, self.neck, self.region_neck)
-        return {key: _unit(value.float()) for key, value in found.items()}
+        found = super().encode_online(views)
+        return {eid: _unit(value.float()) for eid, value in found.items()}
 
-    def _encode_joined(self, clean: list[View], mixed: list[View]) -> dict[Key, Tensor]:
+    def encode_jointly(self, clean: list[View], mixed: list[View]) -> dict[EmbeddingId, Tensor]:
         """Encodes the clean views, interleaved, and the mixtures as one batch."""
         require_joinable([*clean, *mixed])
         return self._encode(clean, mixed)
 
-    def _encode(self, woven: list[View], apart: list[View]) -> dict[Key, Tensor]:
+    def _encode(self, woven: list[View], apart: list[View]) -> dict[EmbeddingId, Tensor]:
         """Encodes all as one batch, the first views interleaved."""
         images = torch.stack([view.images for view in woven], 1).flatten(0, 1)
         images = torch.cat([images, *(view.images for view in apart)]) if apart else images
@@ -82,28 +83,26 @@ class MixSimCLR(MixtureMethod, RegionPooling, SimCLR):
         size = len(woven[0].images)
         first, *rest = z.split([size * len(woven), *(len(view.images) for view in apart)])
         parts = [*first.unflatten(0, (size, len(woven))).unbind(1), *rest]
-        return {Key(view.number): part for view, part in zip([*woven, *apart], parts, strict=True)}
-
-    def encode_target(self, views: list[View], online: dict[Key, Tensor]) -> dict[Key, Tensor]:
-        """The online embeddings themselves."""
-        keys = [Key(view.number, region) for view in views for region in view.regions]
-        return {key: online[key] for key in keys}
+        return {
+            EmbeddingId(view.number): part
+            for view, part in zip([*woven, *apart], parts, strict=True)
+        }
 
     def compare(
-        self, online: Tensor, targets: dict[Key, Tensor], terms: list[Term]
+        self, online: Tensor, targets: dict[EmbeddingId, Tensor], terms: list[Term]
     ) -> list[Tensor]:
         """NT-Xent of pairs: the parent's head for whole views, weights per row for mixtures; see the class."""
         values: dict[int, Tensor] = {}
         with torch.autocast(online.device.type, enabled=False):
-            for key in {term.target: None for term in terms}:
-                same = [i for i, term in enumerate(terms) if term.target == key]
-                rows = [i for i in same if by_rows(terms[i])]
+            for eid in {term.target: None for term in terms}:
+                same = [i for i, term in enumerate(terms) if term.target == eid]
+                rows = [i for i in same if terms[i].per_row]
                 if len(rows) < len(same):
-                    whole = self._contrast(online, targets[key])
+                    whole = self._contrast(online, targets[eid])
                     values |= dict.fromkeys(same, whole)
                 if rows:
                     orders = [terms[i].rows for i in rows]
-                    found = nt_xent(online, targets[key], orders, self.head.temperature)
+                    found = nt_xent(online, targets[eid], orders, self.head.temperature)
                     values |= dict(zip(rows, found, strict=True))
         return [values[i] for i in range(len(terms))]
 
@@ -118,7 +117,7 @@ class MixSimCLR(MixtureMethod, RegionPooling, SimCLR):
         others = torch.arange(columns - 2, device=anchors.device)
         positive = similarity.gather(1, (start + (here ^ 1))[:, None])
         negative = similarity.gather(1, others + 2 * (others >= pair))
-        return contrast(self.head, positive, negative)
+        return contrastive_loss(self.head, positive, negative)
 
     def candidate_logits(
         self, online: Tensor, target: Tensor, temperature: float | None

@@ -5,10 +5,10 @@ from __future__ import annotations
 from mmpretrain.models import SimSiam
 from torch import Tensor
 
-from mixssl.models.methods.base import MixtureMethod, View
+from mixssl.models.methods.base import MixtureMethod
 from mixssl.models.methods.prediction import prediction_losses
 from mixssl.registry import MODELS
-from mixssl.structures import Key, Term
+from mixssl.structures import EmbeddingId, Term, View
 
 __all__ = ["MixSimSiam"]
 
@@ -27,20 +27,19 @@ class MixSimSiam(MixtureMethod, SimSiam):
         **kwargs: Of mmpretrain's SimSiam (backbone, neck, head, data_preprocessor, ...) and ``mix_head``, ``joint_bn``.
     """
 
-    offers = frozenset({"rows"})
+    capabilities = frozenset({"rows"})
     targets_are_online = True
 
     def clean_terms(self, clean: int) -> list[Term]:
         """View 0 predicts the projection of view 1, and the other way round."""
-        return [Term(Key(0), Key(1)), Term(Key(1), Key(0))]
+        return [Term(EmbeddingId(0), EmbeddingId(1)), Term(EmbeddingId(1), EmbeddingId(0))]
 
-    def encode_online(self, views: list[View]) -> dict[Key, Tensor]:
-        """Projections, (M, D); each view is its own batch for batch normalisation."""
-        return {Key(view.number): self.neck(self.backbone(view.images))[0] for view in views}
-
-    def encode_target(self, views: list[View], online: dict[Key, Tensor]) -> dict[Key, Tensor]:
+    def encode_target(
+        self, views: list[View], online: dict[EmbeddingId, Tensor]
+    ) -> dict[EmbeddingId, Tensor]:
         """The online projections, cut off from the gradient."""
-        return {Key(view.number): online[Key(view.number)].detach() for view in views}
+        targets = super().encode_target(views, online)
+        return {eid: target.detach() for eid, target in targets.items()}
 
     def predict(self, online: Tensor) -> Tensor:
         """The prediction of the target."""

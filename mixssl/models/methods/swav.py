@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Sequence
 from itertools import groupby
 from typing import Any
@@ -12,11 +12,12 @@ from mmpretrain.models import SwAV
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mixssl.mixing import Deferred
+from mixssl.mixing import DeferredMixture
 from mixssl.models.losses import sinkhorn, swapped_prediction
-from mixssl.models.methods.base import MixtureMethod, View
+from mixssl.models.memory import Staged
+from mixssl.models.methods.base import MixtureMethod
 from mixssl.registry import MODELS
-from mixssl.structures import AnyTerm, ClusterTerm, Key, MixedView, SoftTerm, Term
+from mixssl.structures import AnyTerm, EmbeddingId, MixedView, Step, Term, View
 
 __all__ = ["MixSwAV"]
 
@@ -47,7 +48,7 @@ class MixSwAV(MixtureMethod, SwAV):
             than a batch.
     """
 
-    offers = frozenset({"rows"})
+    capabilities = frozenset({"rows"})
     clusterable = False
     targets_are_online = True
 
@@ -57,7 +58,7 @@ class MixSwAV(MixtureMethod, SwAV):
             raise ValueError(
                 "num_prototypes of SwAVLoss is a list and must be a number: mmpretrain's loss normalises one set only"
             )
-        self._kept: deque[Tensor] = deque()
+        self._staged: Staged[Tensor] = Staged()
 
     def check_batch(self, inputs: list[Tensor]) -> None:
         """Raises a ValueError where views don't match the head's, or a batch overfills the queue."""
@@ -78,7 +79,7 @@ class MixSwAV(MixtureMethod, SwAV):
         self,
         inputs: list[Tensor],
         data_samples: list | None = None,
-        mixtures: Sequence[MixedView | Deferred] = (),
+        mixtures: Sequence[MixedView | DeferredMixture] = (),
         **kwargs: Any,
     ) -> dict[str, Tensor]:
         """See :meth:`MixtureMethod.loss`; in training the prototypes are normalised first, once, as the parent does."""
@@ -94,7 +95,7 @@ class MixSwAV(MixtureMethod, SwAV):
         crops = self.head.loss_module.crops_for_assign
         weight = 1 / (len(crops) * (clean - 1))
         return [
-            Term(Key(view), Key(crop), weight=weight)
+            Term(EmbeddingId(view), EmbeddingId(crop), weight=weight)
             for crop in crops
             for view in range(clean)
             if view != crop
@@ -106,21 +107,18 @@ class MixSwAV(MixtureMethod, SwAV):
         A mixture that predicts several codes has their mean, and so has a mixture whose code several views predict.
         """
         crops = self.head.loss_module.crops_for_assign
-        terms = [
-            term
-            for term in super().mixture_terms(mixtures, clean)
-            if not isinstance(term, (SoftTerm, ClusterTerm))
-            and (term.target.view >= clean or term.target.view in crops)
-        ]
+        # No soft term, as there are no candidates; no cluster term, as there are prototypes in their place.
+        found: list[Any] = super().mixture_terms(mixtures, clean)
+        terms = [term for term in found if term.target.view >= clean or term.target.view in crops]
         ends = [term.online if term.online.view >= clean else term.target for term in terms]
         pairs = {(end, term.online, term.target) for end, term in zip(ends, terms, strict=True)}
         ways = Counter((end, end == online) for end, online, _ in pairs)
         return [
-            term._replace(weight=term.weight / ways[end, end == term.online])
+            term.with_weight(term.weight / ways[end, end == term.online])
             for end, term in zip(ends, terms, strict=True)
         ]
 
-    def encode_online(self, views: list[View]) -> dict[Key, Tensor]:
+    def encode_online(self, views: list[View]) -> dict[EmbeddingId, Tensor]:
         """Scores of the prototypes, (M, K), float32, and normalised embeddings without gradient, (M, D).
 
         Neighbouring views of one size are one batch in the backbone, all views one batch in the neck.
@@ -137,7 +135,10 @@ class MixSwAV(MixtureMethod, SwAV):
         return {
             key: value
             for view, score, embedded in named
-            for key, value in ((Key(view.number), score), (Key(view.number, _EMBEDDING), embedded))
+            for key, value in (
+                (EmbeddingId(view.number), score),
+                (EmbeddingId(view.number, _EMBEDDING), embedded),
+            )
         }
 
     def _score(self, embedding: Tensor) -> Tensor:
@@ -148,14 +149,16 @@ class MixSwAV(MixtureMethod, SwAV):
         return F.linear(embedding, F.normalize(prototypes.weight, dim=1))
 
     @torch.no_grad()
-    def encode_target(self, views: list[View], online: dict[Key, Tensor]) -> dict[Key, Tensor]:
+    def encode_target(
+        self, views: list[View], online: dict[EmbeddingId, Tensor]
+    ) -> dict[EmbeddingId, Tensor]:
         """Codes, (M, K), float32, and the embeddings of the crops that have a queue."""
         crops = list(self.head.loss_module.crops_for_assign)
         targets = {}
         for view in views:
             slot = crops.index(view.number) if view.number in crops else 0
-            targets[Key(view.number)] = self._codes(online[Key(view.number)], slot)
-        queued = (Key(crop, _EMBEDDING) for crop in crops)
+            targets[EmbeddingId(view.number)] = self._codes(online[EmbeddingId(view.number)], slot)
+        queued = (EmbeddingId(crop, _EMBEDDING) for crop in crops)
         return targets | {key: online[key] for key in queued if key in online}
 
     def _codes(self, scores: Tensor, slot: int) -> Tensor:
@@ -191,22 +194,19 @@ class MixSwAV(MixtureMethod, SwAV):
         )
         return [-swapped_prediction(prediction, codes) for codes in targets]
 
-    def _sum_terms(
-        self,
-        terms: Sequence[AnyTerm],
-        online: dict[Key, Tensor],
-        targets: dict[Key, Tensor],
-    ) -> dict[str, Tensor]:
-        """Adds up the clean terms crop by crop and divides the sums, as the parent rounds, and the others as ever."""
-        clean = [term for term in terms if isinstance(term, Term) and term.name == "loss_clean"]
-        rest = [term for term in terms if term.name != "loss_clean"]
-        losses = super()._sum_terms(rest, online, targets) if rest else {}
-        return (
-            {"loss_clean": self._clean_loss(clean, online, targets)} | losses if clean else losses
-        )
+    def sum_losses(self, terms: Sequence[AnyTerm], step: Step) -> dict[str, Tensor]:
+        """Adds up the clean terms crop by crop and divides the sums, as the parent rounds; the others as usual."""
+        clean: list[Any] = [term for term in terms if term.name == "loss_clean"]
+        losses = super().sum_losses([term for term in terms if term.name != "loss_clean"], step)
+        if clean:
+            losses = {"loss_clean": self._clean_loss(clean, step.online, step.targets)} | losses
+        return losses
 
     def _clean_loss(
-        self, terms: list[Term], online: dict[Key, Tensor], targets: dict[Key, Tensor]
+        self,
+        terms: list[Term],
+        online: dict[EmbeddingId, Tensor],
+        targets: dict[EmbeddingId, Tensor],
     ) -> Tensor:
         """Mean over the crops that have codes of the mean over the views that predict them."""
         swav = self.head.loss_module
@@ -223,24 +223,22 @@ class MixSwAV(MixtureMethod, SwAV):
         return torch.as_tensor(sum(crops) / len(crops) * (terms[0].weight / unscaled))
 
     @torch.no_grad()
-    def keep(self, targets: dict[Key, Tensor]) -> None:
-        """Sets aside the embeddings of the crops that have a queue, no more than it holds.
+    def stage(self, targets: dict[EmbeddingId, Tensor]) -> None:
+        """Stages the embeddings of the crops that have a queue.
 
         Where a mix head leaves out the clean loss some are not computed, and the queue stays as it is.
         """
         swav = self.head.loss_module
-        keys = [Key(crop, _EMBEDDING) for crop in swav.crops_for_assign]
-        if swav.queue is None or any(key not in targets for key in keys):
+        ids = [EmbeddingId(crop, _EMBEDDING) for crop in swav.crops_for_assign]
+        if swav.queue is None or any(eid not in targets for eid in ids):
             return
-        batch = [targets[key].float() for key in keys]
-        self._kept.append(torch.stack(batch))
-        if sum(rows.shape[1] for rows in self._kept) > swav.queue.shape[1]:
-            self._kept.popleft()
+        batch = torch.stack([targets[eid].float() for eid in ids])
+        self._staged.put(batch, batch.shape[1], limit=swav.queue.shape[1])
 
-    def commit(self) -> None:
-        """Puts the embeddings set aside in front of the queues, the latest first."""
+    def enqueue_staged(self) -> None:
+        """Puts the staged embeddings in front of the queues, the latest first."""
         queue = self.head.loss_module.queue
-        while self._kept:
-            rows = self._kept.popleft()
+        while self._staged:
+            rows = self._staged.popleft()
             if queue is not None:
                 queue.copy_(torch.cat([rows, queue[:, : -rows.shape[1]]], dim=1))

@@ -12,9 +12,9 @@ from torch import Tensor
 
 from mixssl.mixing import StepRandom
 from mixssl.models.losses import check_rows, normalized_mse, whiten_groups
-from mixssl.models.methods.base import MixtureMethod, View
+from mixssl.models.methods.base import MixtureMethod
 from mixssl.registry import MODELS
-from mixssl.structures import AnyTerm, ClusterTerm, Key, MixedView, SoftTerm, Term
+from mixssl.structures import AnyTerm, EmbeddingId, MixedView, Term, View
 
 __all__ = ["MixWMSE"]
 
@@ -50,7 +50,7 @@ class MixWMSE(MixtureMethod, BaseSelfSupervisor):
             image; in training, if the batch does not divide by ``w_size``.
     """
 
-    offers = frozenset()
+    capabilities = frozenset()
     targets_are_online = True
 
     def __init__(
@@ -97,29 +97,36 @@ class MixWMSE(MixtureMethod, BaseSelfSupervisor):
         """All pairs of views, averaged."""
         weight = 2 / (clean * (clean - 1))
         return [
-            Term(Key(i), Key(j), weight=weight) for i in range(clean) for j in range(i + 1, clean)
+            Term(EmbeddingId(i), EmbeddingId(j), weight=weight)
+            for i in range(clean)
+            for j in range(i + 1, clean)
         ]
 
     def mixture_terms(self, mixtures: Sequence[MixedView], clean: int) -> list[AnyTerm]:
         """The mix head's comparisons, averaged over the views that a mixture is compared with."""
-        found = super().mixture_terms(mixtures, clean)
-        alone: list[AnyTerm] = [term for term in found if isinstance(term, ClusterTerm)]
-        terms = [term for term in found if not isinstance(term, (SoftTerm, ClusterTerm))]
-        views = Counter(online for online, _ in {(term.online, term.target) for term in terms})
-        return alone + [term._replace(weight=term.weight / views[term.online]) for term in terms]
+        terms = super().mixture_terms(mixtures, clean)
+        ways = Counter(
+            online for online, _ in {(t.online, eid) for t in terms for eid in t.targets}
+        )
+        return [
+            term.with_weight(term.weight / ways[term.online]) if term.targets else term
+            for term in terms
+        ]
 
-    def encode_online(self, views: list[View]) -> dict[Key, Tensor]:
+    def encode_online(self, views: list[View]) -> dict[EmbeddingId, Tensor]:
         """Embeddings, neither whitened nor normalised, (M, D); the views are one batch in the neck."""
         maps = [self.backbone(view.images) for view in views]
         embeddings = self.neck(tuple(torch.cat(same) for same in zip(*maps, strict=True)))[0]
         parts = embeddings.split([len(view.images) for view in views])
-        return {Key(view.number): part for view, part in zip(views, parts, strict=True)}
+        return {EmbeddingId(view.number): part for view, part in zip(views, parts, strict=True)}
 
-    def encode_target(self, views: list[View], online: dict[Key, Tensor]) -> dict[Key, Tensor]:
+    def encode_target(
+        self, views: list[View], online: dict[EmbeddingId, Tensor]
+    ) -> dict[EmbeddingId, Tensor]:
         """The online embeddings; here the step's orders are drawn, which all its comparisons share."""
         first = next(iter(online.values()))
         self._order = self._draw_orders(len(first)).to(first.device, non_blocking=True)
-        return {Key(view.number): online[Key(view.number)] for view in views}
+        return super().encode_target(views, online)
 
     def pair_losses(self, online: Tensor, targets: list[Tensor], terms: list[Term]) -> list[Tensor]:
         """Normalised MSE of whitened embeddings, a scalar per term; whitens the online embedding once."""

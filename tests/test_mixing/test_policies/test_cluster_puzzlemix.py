@@ -1,4 +1,4 @@
-"""PuzzleMix by a salience that is given, and by nothing else of the model."""
+"""PuzzleMix by a saliency that is given, and by nothing else of the model."""
 
 from __future__ import annotations
 

@@ -64,10 +64,10 @@ def test_an_assignment_is_a_permutation_and_gains_most_of_what_can_be_gained(siz
     generator, n = torch.Generator().manual_seed(size), size * size
     place = torch.stack(torch.meshgrid(torch.arange(size), torch.arange(size), indexing="ij"), -1)
     distance = torch.cdist(place.view(-1, 2).float(), place.view(-1, 2).float()) ** 2
-    salience = torch.rand(6, n, generator=generator) ** 3
+    saliency = torch.rand(6, n, generator=generator) ** 3
     shown = (torch.rand(6, n, generator=generator) > 0.5).float()
-    salience = salience / salience.sum(dim=1, keepdim=True)
-    cost = 0.8 * distance / (size - 1) ** 2 - salience[:, :, None] * shown[:, None]
+    saliency = saliency / saliency.sum(dim=1, keepdim=True)
+    cost = 0.8 * distance / (size - 1) ** 2 - saliency[:, :, None] * shown[:, None]
     column = assign(cost, size)
     assert torch.equal(column.sort(dim=1).values, torch.arange(n).expand(6, n))
     found = cost.gather(2, column[:, :, None]).sum(dim=(1, 2))

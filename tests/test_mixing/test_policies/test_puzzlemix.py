@@ -55,14 +55,14 @@ def _naive_energy(x: list, s: list, lam: float, grid: torch.Tensor, step: int) -
 
 def test_the_energy_is_the_papers_up_to_a_constant() -> None:
     x, partner = torch.randn(2, 3, 18, 18, generator=_generator()), torch.tensor([1, 0])
-    salience, levels = block_saliency(x, 3), torch.tensor([0.0, 0.5, 1.0])
+    saliency, levels = block_saliency(x, 3), torch.tensor([0.0, 0.5, 1.0])
     lam = torch.tensor([0.3, 0.9])
-    costs = label_costs(x, partner, salience, lam, levels, (BETA, GAMMA, ETA))
+    costs = label_costs(x, partner, saliency, lam, levels, (BETA, GAMMA, ETA))
     for row in range(2):
         differences = []
         for seed in range(6):
             grid = torch.rand(3, 3, generator=_generator(seed)).round()
-            images, saliences = [x[1 - row], x[row]], [salience[1 - row], salience[row]]
+            images, saliences = [x[1 - row], x[row]], [saliency[1 - row], saliency[row]]
             naive = _naive_energy(images, saliences, lam[row].item(), grid, 6)
             one = [part[row : row + 1] for part in costs]
             differences.append(label_energy(*one, levels, grid[None]).item() - naive)
@@ -78,9 +78,9 @@ def test_blocks_move_by_hand() -> None:
 
 
 def test_transport_costs_distance_and_earns_salience_by_hand() -> None:
-    salience = torch.tensor([[[0.4, 0.3], [0.2, 0.1]]])
+    saliency = torch.tensor([[[0.4, 0.3], [0.2, 0.1]]])
     shown = torch.tensor([[[0.0, 0.5], [1.0, 0.0]]])
-    cost = transport_cost(salience, shown, 0.8)[0]
+    cost = transport_cost(saliency, shown, 0.8)[0]
     assert torch.allclose(cost[0], torch.tensor([0.0, 0.8 - 0.4, 0.8 - 0.4, 1.6]))
     assert torch.allclose(cost[3], torch.tensor([1.6, 0.8 - 0.1, 0.8 - 0.1, 0.0]))
 

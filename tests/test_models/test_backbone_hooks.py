@@ -1,4 +1,4 @@
-"""An encoder that guides: gradients pass through it and nothing in it changes."""
+"""An encoder used from outside: gradients pass through it and nothing in it changes."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import torch
 from mmpretrain.models import ResNet_CIFAR
 from torch import nn
 
-from mixssl.models.guided import captured, frozen, run_until
+from mixssl.models.backbone_hooks import captured, frozen, run_until
 from mixssl.models.layers import SplitBN
 
 

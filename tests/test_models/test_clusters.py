@@ -20,11 +20,10 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from mixssl.mixing import Deferred, blend
-from mixssl.mixing.policies.base import rows_mixture
+from mixssl.mixing import DeferredMixture, blend
+from mixssl.mixing.ops import rows_mixture
 from mixssl.models.memory import ODC
-from mixssl.models.methods import View
-from mixssl.structures import MixedView
+from mixssl.structures import MixedView, View
 
 METHODS = {
     "moco": moco,
@@ -269,9 +268,9 @@ def test_mixtures_can_teach_the_encoder_by_clusters_too() -> None:
 def test_salience_is_the_gradient_of_the_cluster_loss(name: str) -> None:
     model = _model(METHODS[name](clusters=clusters()))
     data = _data(model)
-    labels, salience = model.look_up(data["data_samples"])
+    _, labels, saliency = model.parts[0].look_up(model, data["data_samples"])
     before = {key: value.clone() for key, value in model.state_dict().items()}
-    found = salience(data["inputs"][0])
+    found = saliency(data["inputs"][0])
     assert all(torch.equal(model.state_dict()[key], value) for key, value in before.items())
     assert all(p.grad is None for p in model.parameters())
     assert found.shape == (8, 16, 16) and not found.requires_grad
@@ -343,11 +342,11 @@ HALF = 4
 GROUPS = {"type": "GN", "num_groups": 2}
 
 
-def _neighbours(images: Tensor, labels: Tensor, salience: Any) -> MixedView:
+def _neighbours(images: Tensor, labels: Tensor, saliency: Any) -> MixedView:
     """Pairs neighbours, which no half of the batch parts: blended where both are of one cluster, else as they are."""
     partner = torch.arange(len(images)) ^ 1
     lam = torch.where(labels == labels[partner], 0.6, 1.0)
-    weight = salience(images).mean(dim=(1, 2)).sigmoid() * lam
+    weight = saliency(images).mean(dim=(1, 2)).sigmoid() * lam
     return rows_mixture(
         blend(images, images[partner], weight), 0, partner, weight, torch.ones(1, 1, 1, 1)
     )
@@ -370,7 +369,7 @@ def _steps(rank: int, ranks: list[int], wrap: bool) -> dict[str, Tensor]:
         both = views(2 * HALF, seed=step)
         rows = torch.cat([torch.arange(HALF * r, HALF * (r + 1)) for r in ranks])
         inputs = [view[rows] for view in both]
-        mixtures = [Deferred(partial(_neighbours, inputs[0]))]
+        mixtures = [DeferredMixture(partial(_neighbours, inputs[0]))]
         losses = called(
             inputs=inputs,
             data_samples=samples(places[rows].tolist()),

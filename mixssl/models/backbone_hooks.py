@@ -1,20 +1,19 @@
-"""Using an encoder as a guide: it leads another part of the model and itself neither learns nor remembers."""
+"""Reaching into an encoder: freezing it, reading a layer, mixing behind one."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from mixssl.mixing import mask_blend
-from mixssl.models.encoder_options import eager, still_statistics
-from mixssl.models.necks import adjust_mask
-from mixssl.structures import BLOCK, MixedView
+from mixssl.mixing import blend
+from mixssl.models.encoder_options import eager, refuse_inside_checkpoint, still_statistics
+from mixssl.structures import MixedView
 
-__all__ = ["captured", "frozen", "render_learned", "run_until"]
+__all__ = ["captured", "check_layers", "frozen", "mixed_hidden", "run_until"]
 
 
 @contextmanager
@@ -97,29 +96,48 @@ def run_until(backbone: nn.Module, layer: str, images: Tensor) -> Tensor:
     )
 
 
-def render_learned(
-    block: Any, maps: Tensor, inputs: Sequence[Tensor], mixture: MixedView
-) -> MixedView:
-    """Has a Mix Block make the mask of a learned mixture, and blends by it.
+def check_layers(
+    backbone: nn.Module, layers: tuple[str, ...], who: str = "the mixer mixes behind"
+) -> None:
+    """Raises a ValueError where the backbone has no module of a name; ``who`` begins the message."""
+    modules = dict(backbone.named_modules())
+    for layer in layers:
+        if layer not in modules:
+            raise ValueError(
+                f"{who} {layer!r} and {type(backbone).__name__} has no such module: "
+                f"choose layers like {', '.join(name for name, _ in backbone.named_children())}"
+            )
+
+
+@contextmanager
+def mixed_hidden(backbone: nn.Module, mixture: MixedView) -> Iterator[None]:
+    """Blends the output of one of the backbone's modules with its own rows in the order of the partners.
 
     Args:
-        block: A :class:`~mixssl.models.necks.MixBlock`.
-        maps: What the guide makes of view ``mixture.source``, without gradient.
-        inputs: Clean views, each (N, C, H, W).
-        mixture: Without pixels.
-
-    Returns:
-        The mixture with pixels and mask: with gradient into the block where the mixture is the block's; else without,
-        and the mask adjusted to λ if the block's ``adjust`` says so.
+        backbone: Encodes the view ``mixture.source`` meanwhile, once.
+        mixture: With a ``layer``; one without leaves the backbone as it is.
     """
-    images, others = inputs[mixture.source], inputs[mixture.partner_view]
-    rows = mixture.index, mixture.partner, mixture.lam
-    with nullcontext() if mixture.learned == BLOCK else torch.no_grad():
-        mask = block(maps, *rows, (images.shape[-2], images.shape[-1]))
-        if mixture.learned != BLOCK and block.adjust:
-            mask = adjust_mask(mask, mixture.lam)
-        mixed = mask_blend(images[mixture.index], others[mixture.partner], mask)
-    return mixture._replace(images=mixed, mask=mask)
+    layer = mixture.layer
+    if layer is None:
+        yield
+        return
+
+    def mix(module: nn.Module, args: tuple, output: Any) -> Tensor:
+        if not isinstance(output, Tensor) or len(output) != len(mixture.partner):
+            found = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
+            raise ValueError(
+                f"{layer!r} puts out {found} and must put out one tensor with a row for each of "
+                f"{len(mixture.partner)} images to be mixed: choose another layer"
+            )
+        return blend(output, output[mixture.partner], mixture.lam)
+
+    refuse_inside_checkpoint(backbone, layer)
+    handle = backbone.get_submodule(layer).register_forward_hook(mix)
+    try:
+        with eager(backbone):
+            yield
+    finally:
+        handle.remove()
 
 
 class _Reached(Exception):  # noqa: N818  (nothing went wrong)

@@ -131,7 +131,7 @@ def _adjusted(mask: torch.Tensor, lam: torch.Tensor) -> torch.Tensor:
     return mask * lam / mean if mean > lam else 1 - (1 - mask) * (1 - lam) / (1 - mean)
 
 
-def test_nothing_of_the_guide_is_remembered_from_mixtures() -> None:
+def test_nothing_of_the_teacher_is_remembered_from_mixtures() -> None:
     """Running statistics of the key encoder are what its clean keys leave, with AMix and without."""
     mixed, plain = build(amix(moco)), build(moco())
     plain.load_state_dict(mixed.state_dict(), strict=False)
@@ -167,7 +167,10 @@ def test_shown_maps_are_those_of_a_pass_of_their_own() -> None:
 def test_masks_for_the_encoder_have_lam_as_their_mean_and_no_graph() -> None:
     model = build(amix(moco))
     data = _data(model)
-    encoder, block = model.render(data["inputs"], data["mixtures"])
+    step = model.plan(**data)
+    with model.parts[0].around_targets(model, step):
+        pass
+    encoder, block = step.mixtures
     torch.testing.assert_close(encoder.mask.mean((1, 2, 3)), encoder.lam)
     assert not encoder.images.requires_grad and block.images.requires_grad
     assert torch.equal(block.images.detach(), block.images.detach().clamp(-1e3, 1e3))
@@ -191,13 +194,13 @@ def test_looking_at_mixtures_changes_nothing() -> None:
     assert all(p.requires_grad for p in model.backbone.parameters())
 
 
-def test_a_method_without_a_momentum_encoder_gets_a_guide_that_follows() -> None:
+def test_a_method_without_a_momentum_encoder_gets_a_teacher_that_follows() -> None:
     model = build(amix(simclr))
     optimizer = sgd(model)
     total(model(**_data(model), mode="loss")).backward()
     pairs = [
         (a, b)
-        for own, copied in zip((model.backbone, model.neck), model.guide, strict=True)
+        for own, copied in zip((model.backbone, model.neck), model.teacher.module, strict=True)
         for a, b in zip(own.parameters(), copied.parameters(), strict=True)
     ]
     assert all(torch.equal(a, b) for a, b in pairs), "the first move is a copy"
@@ -225,7 +228,7 @@ def test_mocos_momentum_goes_to_its_end_along_a_cosine() -> None:
         optimizer.step()
 
 
-def test_without_a_mixer_there_is_no_block_and_no_guide() -> None:
+def test_without_a_mixer_there_is_no_block_and_no_teacher() -> None:
     cfg = amix(simclr)
     cfg["data_preprocessor"]["mixer"] = None
     model = build(cfg)

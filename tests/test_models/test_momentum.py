@@ -14,7 +14,7 @@ from mmpretrain.models.utils import CosineEMA
 from support.tiny import build, moco
 from torch import nn
 
-from mixssl.models.methods.averaging import FusedCosineEMA, FusedEMA, fused
+from mixssl.models.momentum import FusedCosineEMA, FusedEMA, fused
 
 KINDS: dict[str, Callable[[nn.Module], BaseAveragedModel]] = {
     "constant": lambda model: ExponentialMovingAverage(model, momentum=0.03),
@@ -126,10 +126,10 @@ def test_methods_have_them() -> None:
 
 
 @pytest.mark.parametrize("kind", ["constant", "cosine"])
-def test_an_average_alike_follows_another_model_by_the_same_law(kind: str) -> None:
+def test_an_average_like_another_follows_another_model_by_the_same_law(kind: str) -> None:
     first = fused(KINDS[kind](nn.Linear(2, 2)))
     other = nn.Linear(3, 1)
-    second = first.alike(other)
+    second = first.like(other)
     again = fused(KINDS[kind](other))
     assert type(second) is type(first)
     for averaged in (second, again):
