@@ -359,12 +359,9 @@ class MixtureMethod(FollowsOptimizer, _Algorithm):
     def compare(
         self, online: Tensor, targets: dict[EmbeddingId, Tensor], terms: list[Term]
     ) -> list[Tensor]:
-        """Compares one online embedding with all that terms compare it with; in all terms ``online`` is the same.
+        """Compares one online embedding with all that terms compare it with; returns what :meth:`pair_losses` does.
 
         Override where a row's loss depends on the target's other rows, so that reordering them first would hide them.
-
-        Returns:
-            As :meth:`pair_losses`.
         """
         rows = []
         for term in terms:
@@ -410,11 +407,9 @@ class MixtureMethod(FollowsOptimizer, _Algorithm):
     def two_way_logits(
         self, online: Tensor, targets: list[Tensor], temperature: float | None
     ) -> list[Tensor]:
-        """Scores (M, D) against targets in the order of its rows, each (M, D): cosines over the temperature, in fp32.
+        """Cosines (M,) of each row with that of each target (M, D), over the temperature, in fp32.
 
-        Returns:
-            For each target the logits, (M,). The temperature is by default the head's, or 0.2, AMix's, where it has
-            none.
+        The temperature is by default the head's, or 0.2, AMix's, where it has none.
         """
         default: float = getattr(self.head, "temperature", 0.2)
         temperature = temperature or default
