@@ -235,8 +235,7 @@ class MixtureMethod(FollowsOptimizer, _Algorithm):
     def sum_losses(self, terms: Sequence[AnyTerm], step: Step) -> dict[str, Tensor]:
         """Has terms compare themselves, weighs the results and sums them by name.
 
-        Terms of one kind that share their online embedding are compared together, so that what they share, a queue's
-        logits for instance, is computed once.
+        Terms of a kind with one online embedding are compared together: a queue's logits are computed once.
         """
         losses: dict[str, Tensor] = {}
         together = attrgetter("order", "online")
