@@ -26,6 +26,7 @@ from mixssl.engine.launch import (
 from mixssl.engine.processes import launched_processes, requeued
 from mixssl.engine.runners import build_runner
 from mixssl.engine.step_options import apply_step_options
+from mixssl.utils.checkpoints import require_whole
 from mixssl.utils.config_checks import check_config, forbid_silent_download
 from mixssl.utils.errors import ConfigError
 
@@ -129,6 +130,8 @@ def choose_checkpoint(cfg: Config, resume: str | None) -> list[str]:
             f"there is no checkpoint {path!r}: name an existing one, or give --resume without a path for the latest in "
             f"{cfg.work_dir}"
         )
+    if path is not None and "://" not in path:
+        require_whole(path)
     return notes
 
 

@@ -18,6 +18,7 @@ from mmengine.logging import print_log
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from mixssl.datasets.named_failures import name_unreadable
 from mixssl.datasets.transforms import PackImages
 from mixssl.registry import DATASETS, TRANSFORMS
 from mixssl.utils.errors import ConfigError
@@ -119,6 +120,7 @@ class InMemory(Dataset):
         loading = list(takewhile(lambda step: isinstance(step, LoadImageFromFile), steps))
         self.pipeline = Compose(steps[len(loading) :])
         self._max_bytes = max_bytes
+        name_unreadable(loading)
         decode = Compose([*loading, *map(TRANSFORMS.build, prepare)])
         key = None
         if isinstance(dataset, Mapping):

@@ -9,6 +9,7 @@ import torch
 from mmcv.transforms import BaseTransform
 
 from mixssl.registry import TRANSFORMS
+from mixssl.utils.errors import ConfigError
 
 __all__ = ["GaussianNoise", "KeepDifficult", "PackImages"]
 
@@ -85,7 +86,7 @@ class PackImages(BaseTransform):
         """Turns ``img`` (H, W, C) into ``inputs`` (C, H, W), a tensor of the same dtype; drops the rest."""
         image = results["img"]
         if image.shape != (self._shape or image.shape):
-            raise ValueError(
+            raise ConfigError(
                 f"PackImages: an image of shape {image.shape} comes after one of {self._shape}, and views can be made "
                 "on the device of images of one size alone: put ResizeEdge and CenterCrop in front of MultiView, or "
                 "set device_augment=False"

@@ -17,6 +17,7 @@ from PIL import Image, UnidentifiedImageError
 from mixssl.datasets.files import require_root
 from mixssl.registry import DATASETS
 from mixssl.utils.errors import ConfigError
+from mixssl.utils.names import did_you_mean
 
 __all__ = ["XMLBoxes", "clean_box"]
 
@@ -91,8 +92,8 @@ class XMLBoxes(BaseDataset):
             ``filter_cfg=dict(filter_empty_gt=True)``, which leaves images without boxes out of training.
 
     Raises:
-        ConfigError: A ValueError. No root, no classes, an alias of no class, no such list, or a list of which no image
-            can be used.
+        ConfigError: A ValueError. No root, no classes, an alias of no class, no such list, a list of which no image
+            can be used, or classes that none of the boxes has.
     """
 
     def __init__(
@@ -111,6 +112,10 @@ class XMLBoxes(BaseDataset):
         classes = (metainfo or self.METAINFO).get("classes")
         if not classes:
             raise ConfigError("XMLBoxes: no classes given; set metainfo=dict(classes=(...)).")
+        if isinstance(classes, str):
+            raise ConfigError(
+                f"XMLBoxes: classes is the word {classes!r} and must be a list of names: write ({classes!r},)"
+            )
         self._labels = {_plain(name): label for label, name in enumerate(classes)}
         for alias, name in (aliases or {}).items():
             if _plain(name) not in self._labels:
@@ -135,6 +140,7 @@ class XMLBoxes(BaseDataset):
                 f"XMLBoxes: none of the {len(names)} names in {self.ann_file!r} has both an image and an annotation "
                 f"in {self.data_root!r}; expected JPEGImages/NAME{self.img_suffix} and Annotations/NAME.xml."
             )
+        self._check_classes(found)
         boxes = sum(len(sample["instances"]) for sample in found)
         wrong = "; ".join(f"{count} {fault}" for fault, count in sorted(self.faults.items()))
         print_log(
@@ -142,6 +148,27 @@ class XMLBoxes(BaseDataset):
             logger="current",
         )
         return found
+
+    def _check_classes(self, samples: list[dict[str, Any]]) -> None:
+        """Raises where no box is of any class, or where a class without boxes is nearly a name that is none."""
+        seen = {instance["bbox_label"] for sample in samples for instance in sample["instances"]}
+        strange = {
+            fault.removeprefix(f"{UNKNOWN}: ").strip("'"): count
+            for fault, count in self.faults.items()
+            if fault.startswith(UNKNOWN)
+        }
+        named = ", ".join(f"{count} of {name!r}" for name, count in sorted(strange.items()))
+        if strange and not seen:
+            raise ConfigError(
+                f"XMLBoxes: no box of {self.ann_file!r} is of the classes {tuple(self._labels)}; there are {named}: "
+                "set metainfo=dict(classes=(...)) to names that are there"
+            )
+        for name in [name for name, label in self._labels.items() if label not in seen]:
+            near = did_you_mean(name, strange)
+            if near:
+                raise ConfigError(
+                    f"XMLBoxes: no box of {self.ann_file!r} is of the class {name!r}, and {named} are of none{near}"
+                )
 
     def _sample(self, name: str) -> dict[str, Any] | None:
         """One image with its boxes, or None where a file is missing or damaged."""

@@ -17,8 +17,10 @@ from mmengine.runner import Runner
 from torch import nn
 from torch.utils.data import DataLoader
 
+from mixssl.datasets.named_failures import name_failures
 from mixssl.engine.cfg_options import add_cfg_options, merge_options
 from mixssl.engine.launch import load_config, set_data_root
+from mixssl.engine.one_line import explain
 from mixssl.evaluation import (
     FeatureSet,
     extract_features,
@@ -217,6 +219,7 @@ def prepare_loaders(cfg: Config, data_root: str | None = None) -> tuple[DataLoad
         with in_one_line(f"{name}: "):
             loader = Runner.build_dataloader(monitored[name], seed=0)
             check_loader(loader)
+        name_failures(loader)
         built.append(loader)
     return built[0], built[1]
 
@@ -226,10 +229,12 @@ def in_one_line(before: str = "") -> Iterator[None]:
     """Turns what data sets, models and protocols raise over their input into a ConfigError of one line."""
     try:
         yield
-    except ConfigError:
-        raise
-    except (ValueError, RuntimeError, OSError, AssertionError, KeyError, TypeError) as error:
-        said = " ".join(str(error).split()) or type(error).__name__
+    except Exception as error:
+        said = explain(error)
+        if said is None and isinstance(error, (AssertionError, RuntimeError, ValueError)):
+            said = " ".join(str(error).split()) or type(error).__name__
+        if said is None:
+            raise
         raise ConfigError(f"{before}{said}") from error
 
 

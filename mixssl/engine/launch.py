@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 import sys
 import time
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ import torch
 from mmengine.config import Config
 
 from mixssl.engine.cfg_options import add_cfg_options
+from mixssl.engine.one_line import explain
 from mixssl.engine.processes import check_launch, join_on_cpus
 from mixssl.utils.config_checks import LOADERS, dataset_dicts
 from mixssl.utils.detection import require_detection
@@ -54,6 +57,9 @@ def add_common_arguments(parser: argparse.ArgumentParser) -> None:
         default="none",
         help="what started the processes",
     )
+    parser.add_argument(
+        "--traceback", action="store_true", help="say of an error also where it was found"
+    )  # run_tool takes it out of the arguments of every tool
     parser.add_argument("--local_rank", "--local-rank", type=int, default=0, help=argparse.SUPPRESS)
 
 
@@ -81,13 +87,29 @@ def _read_config(path: str) -> Config:
     """Reads a config; one of mmdet's only where detection can run, before anything else fails for want of it."""
     try:
         cfg = Config.fromfile(path)
-    except ModuleNotFoundError as error:
-        if DETECTION in str(error):  # whose configs it inherits
-            require_detection()
+    except ConfigError:
         raise
+    except Exception as error:  # a config is Python: it may raise anything
+        if isinstance(error, ModuleNotFoundError) and DETECTION in str(error):
+            require_detection()  # whose configs it inherits
+        raise ConfigError(f"{path} can't be read: {_fault_of(error)}") from error
     if cfg.get("default_scope") == DETECTION:
         require_detection()
     return cfg
+
+
+def _fault_of(error: Exception) -> str:
+    """What is wrong with a config, and in which line where Python says so."""
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if frame.name == "<module>"]  # a config's, not a function's
+    said = str(error.args[0] if isinstance(error, KeyError) else error).strip()
+    if isinstance(error, SyntaxError):
+        return f"{error.msg} in line {error.lineno}"
+    if isinstance(error, ImportError):
+        said += "; what a config imports must be found by Python: add its folder to PYTHONPATH"
+    if not own:
+        return said
+    return f"{type(error).__name__} in line {own[-1].lineno} of {own[-1].filename}: {said}"
 
 
 def fill_loaders(cfg: Config, pin_memory: bool, persistent_workers: bool | None) -> None:
@@ -209,20 +231,31 @@ def prepare_devices(cfg: Config) -> list[str]:
 
 
 def run_tool(main: Callable[[], Any], name: str) -> int:
-    """Runs a tool; what a person can set right becomes one line without a traceback.
+    """Runs a tool; what a person can set right becomes one line, and with ``--traceback`` also where it was found.
 
     Returns:
-        Exit code: 0, 2 for a config or arguments that can't work, 3 for a loss that is not finite, 130 for Ctrl-C
-        before training.
+        Exit code: 0, 2 for what a person can set right, 3 for a loss that is not finite, 130 for Ctrl-C before
+        training.
+
+    Raises:
+        Exception: A fault of the program, as it was.
     """
+    whole = "--traceback" in sys.argv
+    sys.argv = [word for word in sys.argv if word != "--traceback"]
+    logging.raiseExceptions = False  # a full disk would print a traceback for every line of the log
     try:
         main()
-    except ConfigError as error:
-        return _say(f"{name}: {error}", code=2)
     except NonFiniteLossError as error:
         return _say(f"{name}: stopped: {error}", code=3)
     except KeyboardInterrupt:
         return _say(f"{name}: interrupted before there was anything to save", code=130)
+    except Exception as error:
+        line = explain(error)
+        if line is None:
+            raise
+        if whole:
+            traceback.print_exc()
+        return _say(f"{name}: {line}", code=2)
     return 0
 
 
@@ -234,10 +267,8 @@ def _say(line: str, code: int) -> int:
         )
     )
     if rank:
-        time.sleep(
-            10
-        )  # the first process to leave makes the launcher end the others: let it be the one that speaks
-    else:
-        sys.stderr.write(f"{line}\n")
-        sys.stderr.flush()
+        # The first process to leave makes the launcher end the others: let it be process 0, if that knows it too.
+        time.sleep(10)
+    sys.stderr.write(f"{line}\n")
+    sys.stderr.flush()
     return code

@@ -18,7 +18,7 @@ from torch import Tensor
 from mixssl.utils.errors import ConfigError
 from mixssl.utils.torchvision_weights import SCHEME, torchvision_file
 
-__all__ = ["Checkpoint", "read_checkpoint", "settings_in"]
+__all__ = ["Checkpoint", "read_checkpoint", "require_whole", "settings_in"]
 
 LFS = b"version https://git-lfs"
 BUILT = {
@@ -87,6 +87,12 @@ def read_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
     config = meta.get("cfg", meta.get("config"))  # of a run, or of a backbone extracted from it
     settings = settings_in(config) if isinstance(config, str) else {}
     return Checkpoint(path, state, meta, settings, _sha256(path))
+
+
+def require_whole(path: str | os.PathLike[str]) -> None:
+    """Raises a ConfigError where a file is no checkpoint, or a part of one; reads its end alone where that tells."""
+    if not zipfile.is_zipfile(path):  # the list of its contents comes last
+        _load(Path(path))
 
 
 def settings_in(config: str) -> dict[str, Any]:

@@ -158,6 +158,28 @@ def test_what_cannot_work_is_said_in_a_line(tmp_path: Path) -> None:
             _read(root, **options)
 
 
+@pytest.mark.parametrize(
+    ("classes", "message"),
+    [
+        (
+            ("cat", "dog"),
+            r"no box of .*all.txt' is of the classes \('cat', 'dog'\); there are 2 of 'rbc', 1 of 'wbc'",
+        ),
+        (
+            ("RBC", "WBCs"),
+            r"no box of .* is of the class 'wbcs', and 1 of 'wbc' are of none, did you mean 'wbc'",
+        ),
+        ("RBC", r"classes is the word 'RBC' and must be a list of names: write \('RBC',\)"),
+    ],
+)
+def test_classes_that_no_box_has_are_refused(tmp_path: Path, classes: object, message: str) -> None:
+    red = _object("RBC", 1, 1, 9, 9)
+    root = _write(tmp_path, one=red + _object("WBC", 1, 1, 9, 9), two=red)
+    with pytest.raises(ValueError, match=message):
+        _read(root, metainfo={"classes": classes})
+    assert len(_read(root, metainfo={"classes": ("RBC", "cat")})) == 2
+
+
 @needs_detection
 def test_it_agrees_with_mmdet_on_what_is_clean(tmp_path: Path) -> None:
     from mmdet.datasets import XMLDataset

@@ -98,8 +98,7 @@ def test_a_full_disk_leaves_no_part_of_a_checkpoint(
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(whole_files.os, "fsync", full)
-    with pytest.raises(OSError, match="No space left"):
-        call_tool("train", config, "--work-dir", tmp_path)
+    assert call_tool("train", config, "--work-dir", tmp_path) == 2
     assert list(tmp_path.glob("*.pth")) == list(tmp_path.glob(".*.part")) == []
 
 

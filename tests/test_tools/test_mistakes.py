@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import logging
+import os
 import re
 from pathlib import Path
 
 import pytest
+from PIL import Image
+from support.first_config import write_first_config, write_images
 from support.tools import call_tool, write_tiny
+
+from mixssl.engine import whole_files
 
 WITH_OPTIONS = {
     "a mixer inside the model": (
@@ -43,6 +49,69 @@ WITH_OPTIONS = {
     "the papers' momentum": (
         ["model.momentum=0.99"],
         r"momentum is 0.99, .* weighs the new value, .* did you mean 0.01",
+    ),
+    "an argument of the mixer misspelled": (
+        ["data_preprocessor.mixer.alhpa=1"],
+        r"UnMix takes no alhpa, did you mean 'alpha'$",
+    ),
+    "a mixer that is none": (
+        ["data_preprocessor.mixer.type=mixssl.UnMx"],
+        r"type is 'mixssl.UnMx', and no .* has that name, did you mean 'UnMix'$",
+    ),
+    "an argument of a loader misspelled": (
+        ["train_dataloader.batchsize=32"],
+        r"DataLoader takes no batchsize, did you mean 'batch_size'$",
+    ),
+    "an argument of the backbone misspelled": (
+        ["model.backbone.detph=18"],
+        r"ResNet\w* takes no detph, did you mean 'depth'$",
+    ),
+    "an argument of the model misspelled": (
+        ["model.symetric=True"],
+        r"MixMoCo takes no symetric, did you mean 'symmetric': take it out",
+    ),
+    "an argument of the loop misspelled": (
+        ["train_cfg.max_epoch=3", "train_cfg.type=EpochBasedTrainLoop"],
+        r"EpochBasedTrainLoop takes no max_epoch, did you mean 'max_epochs'$",
+    ),
+    "a method of mmpretrain's with our keys": (
+        ["model.type=mmpretrain.MoCo"],
+        r"MoCo takes no mix_head: take type='mixssl.Mix\w+'.*, which does",
+    ),
+    "a data preprocessor of mmpretrain's with a mixer": (
+        ["data_preprocessor.type=SelfSupDataPreprocessor"],
+        r"SelfSupDataPreprocessor takes no mixer: take type='mixssl.InstanceMixDataPreprocessor'",
+    ),
+    "a head that does not fit the mixer": (
+        ["model.mix_head._delete_=True", "model.mix_head.type=mixssl.IntraLocalGlobalHead"],
+        r"IntraLocalGlobalHead reads mixtures laid out as .*, and UnMix makes them as rows: choose",
+    ),
+    "alpha below 0": (
+        ["data_preprocessor.mixer.alpha=-1"],
+        r"alpha of UnMix is -1 and must be > 0",
+    ),
+    "p_global above 1": (
+        ["data_preprocessor.mixer.p_global=2"],
+        r"p_global of UnMix is 2 and must lie in \[0, 1\]",
+    ),
+    "one view": (
+        ["train_dataloader.dataset.pipeline.0.num_views=1"],
+        r"1 view",
+    ),
+    "a batch that SplitBN can't split": (
+        [
+            "model.backbone.norm_cfg.type=mixssl.SplitBN",
+            "model.backbone.norm_cfg.num_splits=7",
+        ],
+        r"SplitBN got a batch of 16, which does not divide by num_splits 7: change batch_size",
+    ),
+    "a collate function that is none": (
+        ["train_dataloader.collate_fn.type=default_colate"],
+        r"the type of collate_fn names no function",
+    ),
+    "a backend of the log that is none": (
+        ["visualizer.vis_backends=[{'type':'WandVisBackend'}]"],
+        r"type is 'WandVisBackend', and no vis_backend\w* has that name, did you mean 'WandbVis",
     ),
     "no epoch": (["train_cfg.max_epochs=0"], r"train_cfg.max_epochs is 0, .* at least 1"),
 }
@@ -124,3 +193,146 @@ def test_weights_of_another_architecture_are_no_start(
     line = said(capfd)
     assert "load_from is " in line and "not those of the model's backbone: " in line
     assert "missing (backbone.layer1.2.bn1.bias" in line
+
+
+def _cut(path: Path, share: float) -> None:
+    """Leaves the first part of a file."""
+    content = path.read_bytes()
+    path.write_bytes(content[: int(share * len(content))])
+
+
+def test_a_cut_off_checkpoint_is_no_start(
+    tiny: Path, finished: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    cut = tmp_path / "epoch_1.pth"
+    cut.write_bytes((finished / "epoch_1.pth").read_bytes())
+    _cut(cut, 0.5)
+    for arguments in (["--resume", cut], ["--cfg-options", f"load_from={cut}"]):
+        assert call_tool("train", tiny, "--work-dir", tmp_path / "run", *arguments) == 2
+        assert "is no checkpoint of torch, or only a part of one" in said(capfd)
+
+
+@pytest.fixture(scope="module")
+def first(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A config on a folder of images."""
+    return write_first_config(tmp_path_factory.mktemp("first"), images=16)
+
+
+def _spoil(path: Path, how: str) -> None:
+    if how == "empty":
+        path.write_bytes(b"")
+    elif how == "of another size":
+        Image.new("RGB", (30, 40)).save(path)
+    else:
+        _cut(path, 0.3)
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+@pytest.mark.parametrize(
+    ("how", "line"),
+    [
+        ("cut off", r"3.png can't be read as an image.*: mend this file, or leave it out$"),
+        ("empty", r"3.png can't be read as an image.*: mend this file, or leave it out$"),
+        (
+            "of another size",
+            r"images of a batch differ in size: .*png \d+x\d+, but .*: resize and crop them to one size",
+        ),
+    ],
+)
+def test_an_image_that_is_in_the_way_is_named(
+    first: Path,
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+    how: str,
+    line: str,
+    workers: int,
+) -> None:
+    images = write_images(tmp_path / "images", 8)
+    _spoil(images / "3.png", how)
+    options = [
+        f"train_dataloader.dataset.data_root={images}",
+        f"train_dataloader.num_workers={workers}",
+        "model.queue_len=8",
+    ]
+    if how == "of another size":
+        options.append("train_dataloader.dataset.pipeline.1.transforms=[[]]")
+    assert call_tool("train", first, "--work-dir", tmp_path, "--cfg-options", *options) == 2
+    found = said(capfd)
+    assert re.search(line, found) and "3.png" in found
+
+
+def test_a_folder_of_four_classes_is_not_imagenet(
+    first: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for name in "abcd":
+        write_images(tmp_path / "train" / name, 2)
+    options = [
+        "train_dataloader.dataset._delete_=True",
+        "train_dataloader.dataset.type=ImageNet",
+        "train_dataloader.dataset.split=train",
+        f"train_dataloader.dataset.data_root={tmp_path}",
+    ]
+    assert call_tool("train", first, "--work-dir", tmp_path, "--cfg-options", *options) == 2
+    line = said(capfd)
+    assert "ImageNet: The number of subfolders (4) doesn't match" in line
+    assert "take dataset.type=CustomDataset, and with_label=False where they have no" in line
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("_base_ = ['./gone.py']\n", r"gone.py. does not exist|gone.py"),
+        (
+            "_base_ = ['mixssl::unmix/moco_r81_cifar10.py']\n",
+            r"mixssl has no config 'unmix/moco_r81",
+        ),
+        ("model = dict(\n", r"was never closed in line 1"),
+        ("model = dict(depth=depht)\n", r"NameError in line 1 of .*mine.py: name 'depht'"),
+        (
+            "custom_imports = dict(imports=['my_module'])\n",
+            r"my_module.*add its folder to PYTHONPATH",
+        ),
+        (
+            "_base_ = ['./small.py']\nx = [*_base_.custom_hook]\n",
+            r"AttributeError in line 2 of .*mine",
+        ),
+    ],
+)
+def test_a_config_that_can_not_be_read(
+    first: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], text: str, line: str
+) -> None:
+    path = first.with_name("mine.py")
+    path.write_text(text)
+    assert call_tool("train", path, "--work-dir", tmp_path) == 2
+    found = said(capfd)
+    assert f"{path} can't be read: " in found and re.search(line, found)
+
+
+def test_a_folder_that_can_not_be_written_to(
+    tiny: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").touch()  # permissions mean nothing to who runs tests as root
+    assert call_tool("train", tiny, "--work-dir", tmp_path / "file" / "run") == 2
+    assert f"{tmp_path / 'file'}" in said(capfd)
+
+
+def test_a_full_disk_is_one_line(
+    tiny: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(whole_files.os, "fsync", full)
+    assert call_tool("train", tiny, "--work-dir", tmp_path) == 2
+    assert re.search(r"epoch_1.pth: No space left on device: make room, or name a", said(capfd))
+    assert not list(tmp_path.glob("*.pth"))
+
+
+def test_the_traceback_is_there_for_those_who_want_it(
+    tiny: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    options = ["--traceback", "--cfg-options", "data_preprocessor.mixer.alhpa=1"]
+    assert call_tool("train", tiny, "--work-dir", tmp_path, *options) == 2
+    text = capfd.readouterr().err
+    assert "Traceback (most recent call last)" in text
+    assert text.splitlines()[-1] == "train.py: UnMix takes no alhpa, did you mean 'alpha'"

@@ -10,6 +10,7 @@ from mmengine.hooks import CheckpointHook, Hook
 from mmengine.runner import EpochBasedTrainLoop, Runner
 from torch.utils.data import DataLoader
 
+from mixssl.datasets.named_failures import name_failures
 from mixssl.engine.data_workers import leave_signals_to_main
 from mixssl.evaluation.features import check_loader
 from mixssl.utils.errors import ConfigError
@@ -101,6 +102,7 @@ class FeatureMonitor(Hook):
         """
         built: DataLoader = runner.build_dataloader(loader, seed=runner.seed)
         leave_signals_to_main(built)
+        name_failures(built)
         try:
             check_loader(built)
         except ValueError as error:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from mmengine.runner import BaseLoop, EpochBasedTrainLoop, Runner
 from mmpretrain.datasets import CustomDataset
 from torch import nn
 
+from mixssl.datasets.named_failures import name_failures, parts_of
 from mixssl.registry import HOOKS
 from mixssl.utils.errors import ConfigError
 from mixssl.utils.weights import mismatch, state_dict_of
@@ -56,11 +56,14 @@ class RunCheckHook(Hook):
         check_loop(runner.train_loop)
         runner.logger.info(headline(runner))
         _note_end(runner)
-        for dataset in _parts(runner.train_dataloader.dataset):
+        for dataset in parts_of(runner.train_dataloader.dataset):
             if type(dataset) is CustomDataset and not dataset.ann_file and is_main_process():
                 _check_folder(runner, dataset)
         _check_classes(runner)
         _check_queue(runner)
+        name_failures(runner.train_dataloader)
+        if runner.val_loop is not None:
+            name_failures(runner.val_dataloader)
 
 
 def check_loop(loop: BaseLoop) -> None:
@@ -96,7 +99,7 @@ def headline(runner: Runner) -> str:
     counts = _length_of(runner.train_loop)
     if not hasattr(loader.dataset, "__len__"):
         return f"{what}: {getattr(runner, counts)} {counts.removeprefix('max_')}"
-    *_, innermost = _parts(loader.dataset)
+    *_, innermost = parts_of(loader.dataset)
     batch = loader.batch_size or getattr(loader.batch_sampler, "batch_size", None)
     batches = f"{batch} images" if get_world_size() == 1 else f"{get_world_size()} x {batch} images"
     epochs = f" {runner.max_epochs} epochs," if counts == "max_epochs" else ""
@@ -194,15 +197,6 @@ def _check_start(model: nn.Module, checkpoint: dict, path: str) -> None:
             f"load_from is {path!r}, whose weights are not those of the model's backbone: {listed}. Name a checkpoint "
             "of the same backbone, or leave load_from out"
         )
-
-
-def _parts(dataset: Any) -> Iterator[Any]:
-    """A data set, and those that it wraps."""
-    yield dataset
-    inner = [getattr(dataset, name, None) for name in ("dataset", "_dataset")]
-    for part in [*inner, *(getattr(dataset, "datasets", None) or [])]:
-        if part is not None:
-            yield from _parts(part)
 
 
 def _bare(runner: Runner) -> nn.Module:

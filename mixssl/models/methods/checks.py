@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from mixssl.models.backbone_hooks import check_layers
 from mixssl.models.heads import MixHead
 from mixssl.structures import IMAGE, View
+from mixssl.utils.names import did_you_mean
 
 if TYPE_CHECKING:
     from mixssl.models.methods.base import MixtureMethod
@@ -29,8 +30,8 @@ def check_arguments(method: type, given: Iterable[str]) -> None:
     unknown = sorted(set(given) - known)
     if unknown:
         raise TypeError(
-            f"{method.__name__} takes no {' and no '.join(unknown)}: take it out of the model's config, or choose "
-            "a method that has it"
+            f"{method.__name__} takes no {' and no '.join(unknown)}{did_you_mean(unknown[0], known)}: take it out of "
+            "the model's config, or choose a method that has it"
         )
 
 
