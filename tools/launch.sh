@@ -35,7 +35,7 @@ launch() {
         export TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1
         [ "$tool" != train.py ] || again=(--resume)
     fi
-    exec "$python" -m torch.distributed.run \
+    exec "$python" "$tools/torchrun.py" \
         --nnodes="$nodes" \
         "${meeting[@]}" \
         --nproc_per_node="$processes" \
