@@ -95,6 +95,7 @@ def build_runner(cfg: Config, notes: list[str]) -> Runner:
         runner = _PlainBNRunner.from_cfg(cfg)
     else:
         runner = _OptionsRunner.from_cfg(cfg)
+    runner.carries_out_options = True  # what mixssl reads in a config; RunCheckHook asks
     for note in notes:
         runner.logger.info(note)
     return runner

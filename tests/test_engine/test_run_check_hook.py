@@ -71,6 +71,13 @@ def test_images_that_are_not_read_are_said(tmp_path: Path) -> None:
     assert "extensions=('.bmp', '.jpeg', '.jpg', '.pgm', '.png', '.ppm', '.tif', '.tiff'," in log
 
 
+@pytest.mark.parametrize("option", ["amp", "in_memory", "device_augment", "channels_last"])
+def test_options_that_this_program_would_ignore_are_refused(tmp_path: Path, option: str) -> None:
+    with pytest.raises(ConfigError, match=f"sets {option}, which tools/train.py carries out and"):
+        _checked(tmp_path, cfg={option: True})
+    _checked(tmp_path / "off", cfg={option: False, "pretrained": "x.pth"})
+
+
 @pytest.mark.parametrize("batch_size", [25, 100])
 def test_an_epoch_without_a_step_is_refused(tmp_path: Path, batch_size: int) -> None:
     with pytest.raises(ConfigError, match="24 images and a batch takes .* to at most 24"):

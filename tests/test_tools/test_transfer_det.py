@@ -184,7 +184,7 @@ def test_several_devices_go_through_the_launchers(
     assert transfer("voc.py", "random", TRIALS="1", **devices).returncode == 0
     train, test, trials = _calls(environment)
     for call, tool in ((train, "train.py voc.py"), (test, "test.py voc.py")):
-        assert call.startswith("-m torch.distributed.run") and "--nproc_per_node=2" in call
+        assert call.split()[0].endswith("tools/torchrun.py") and "--nproc_per_node=2" in call
         assert tool in call and "--launcher pytorch" in call
     assert trials.endswith("--devices 2")
 
