@@ -4,14 +4,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DETECTION := $(VENV)/.detection
-REQUIREMENTS := requirements/runtime.txt requirements/dev.txt requirements/mmcv.txt
+REQUIREMENTS := requirements/runtime.txt requirements/dev.txt requirements/docs.txt requirements/mmcv.txt
 # More workers or threads than cores only slow the small models of the tests down.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup det lint format test test-slow demo demo-det clean
+.PHONY: help setup det lint format test test-slow demo demo-det docs clean
 
 help: ## list these commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -46,8 +46,12 @@ demo: $(STAMP) ## pre-train with and without mixtures on real images, compare, d
 demo-det: $(DETECTION) ## pre-train, transfer to detection and compare AP, on scenes of digits; needs det
 	$(BIN)/python tools/demo_det.py
 
+docs: $(STAMP) ## build docs/en into a site, docs/_build/docs/en/index.html; a warning is an error
+	$(BIN)/python -m sphinx -q -W --keep-going -b html -c docs . docs/_build
+	@echo "docs/_build/docs/en/index.html"
+
 clean: ## remove .venv, caches and build products; keeps work_dirs
-	rm -rf $(VENV) build dist *.egg-info mixssl/.mim .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) build dist docs/_build docs/en/reference *.egg-info mixssl/.mim .mypy_cache .ruff_cache .pytest_cache
 	find mixssl configs tools tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # mmcv without its dependencies, see requirements/runtime.txt, and without its operators, which would have to be compiled:
@@ -58,7 +62,7 @@ $(STAMP): $(REQUIREMENTS) setup.py mixssl/utils/versions.py
 	  exit 1; }
 	@test -x $(BIN)/pip || $(PYTHON) -m venv --clear $(VENV)
 	@echo "Installing the pinned dependencies into $(VENV) (about 5 GB, a few minutes)"
-	$(BIN)/pip install -q -r requirements/runtime.txt -r requirements/dev.txt
+	$(BIN)/pip install -q -r requirements/runtime.txt -r requirements/dev.txt -r requirements/docs.txt
 	MMCV_WITH_OPS=0 $(BIN)/pip install -q --no-deps -r requirements/mmcv.txt
 	$(BIN)/pip install -q --no-deps --no-build-isolation -e .
 	@$(BIN)/python -c 'import mixssl; print("mixssl", mixssl.__version__, "is installed")'

@@ -94,7 +94,7 @@ setup(
     ],
     extras_require={
         "det": ["onedl-mmdetection>=3.5.1,<3.6", "pycocotools>=2.0.8"],
-        "docs": ["myst-parser>=4", "sphinx>=8"],
+        "docs": ["furo>=2025", "myst-parser>=4", "sphinx>=8"],
         "test": ["pytest>=8.2", "pytest-xdist>=3.6", "tensorboard>=2.18"],
     },
     cmdclass={"build_py": BuildWithConfigs},

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -198,3 +200,19 @@ def test_the_units_of_unmix_are_explained_by_what_the_released_code_does() -> No
 
 def test_every_recipe_has_its_page() -> None:
     assert {recipe.page for recipe in load_tool().RECIPES} == {page.stem for page in MIXTURE_PAGES}
+
+
+def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
+    """Links between pages, and a reference with every name that a config can say."""
+    pytest.importorskip("sphinx", reason="Sphinx has left Python 3.10")
+    out = tmp_path / "site"
+    command = ["-q", "-W", "--keep-going", "-b", "html", "-d", str(tmp_path / "trees"), "-c"]
+    built = subprocess.run(
+        [sys.executable, "-m", "sphinx", *command, "docs", ".", str(out)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert built.returncode == 0, built.stderr
+    assert "mixssl.UnMix" in (out / "docs/en/reference/mixers.html").read_text()

@@ -100,7 +100,9 @@ def test_an_editable_installation_links_to_the_source(source: Path, tmp_path: Pa
 
 def test_the_model_index_names_every_metafile_and_they_name_every_config_beside_them() -> None:
     imported = yaml.safe_load((ROOT / "model-index.yml").read_text())["Import"]
-    metafiles = sorted(path.relative_to(ROOT).as_posix() for path in ROOT.glob("configs/**/metafile.yml"))
+    metafiles = sorted(
+        path.relative_to(ROOT).as_posix() for path in ROOT.glob("configs/**/metafile.yml")
+    )
     assert sorted(imported) == metafiles
     for metafile in metafiles:
         named = {

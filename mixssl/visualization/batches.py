@@ -30,7 +30,8 @@ _IMAGES = 32
 def draw_mixtures(cfg: Config, number: int, seed: int = 0) -> tuple[list[Tensor], list[MixedView]]:
     """Mixes images of a config's first training batch as the first steps of a run would, each step with its own draw.
 
-    The loader runs in this process and draws from the global generators, which are the caller's to seed.
+    The loader runs in this process and draws from the global generators, which are the caller's to seed. A mixer that
+    asks for clusters gets the images' labels in their place, and what stands out for what matters.
 
     Args:
         cfg: A whole training config with a mixer, in its data preprocessor or in its model. Not modified.
@@ -38,12 +39,9 @@ def draw_mixtures(cfg: Config, number: int, seed: int = 0) -> tuple[list[Tensor]
         seed: Of the mixer's draws.
 
     Returns:
-        views: Clean views of up to 32 images, each (N, C, H, W), normalised.
-        mixtures: As many as wanted, the kinds that the mixer makes by turns, else in the order drawn; of each one row,
-            mostly of another image each time. Learned ones have no pixels before the model's ``render_mixtures`` has
-            seen them.
-
-    A mixer that asks for clusters gets the images' labels in their place, and what stands out for what matters.
+        Clean views of up to 32 images, each (N, C, H, W), normalised, and the mixtures: as many as wanted, the kinds that
+        the mixer makes by turns, else in the order drawn; of each one row, mostly of another image each time. Learned
+        ones have no pixels before the model's ``render_mixtures`` has seen them.
 
     Raises:
         ConfigError: If ``number`` is below 1, the config has no mixer, or one that asks for clusters and no labels.
