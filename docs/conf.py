@@ -1,4 +1,4 @@
-"""Builds docs/en into a site: ``make docs``. The reference lists every name that a config can say, from its docstring."""
+"""Builds docs/en into a site: ``make docs``; the reference has every name that a config can say."""
 
 from __future__ import annotations
 

@@ -40,8 +40,8 @@ def draw_mixtures(cfg: Config, number: int, seed: int = 0) -> tuple[list[Tensor]
 
     Returns:
         Clean views of up to 32 images, each (N, C, H, W), normalised, and the mixtures: as many as wanted, the kinds
-        that the mixer makes by turns, else in the order drawn; of each one row, mostly of another image each time. Learned
-        ones have no pixels before the model's ``render_mixtures`` has seen them.
+        that the mixer makes by turns, else in the order drawn; of each one row, mostly of another image each time.
+        Learned ones have no pixels before the model's ``render_mixtures`` has seen them.
 
     Raises:
         ConfigError: If ``number`` is below 1, the config has no mixer, or one that asks for clusters and no labels.
