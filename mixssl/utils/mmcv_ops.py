@@ -65,6 +65,8 @@ def missing(name: str) -> Callable[..., Any]:
 def nms(boxes: Tensor, scores: Tensor, iou_threshold: float, offset: int) -> Tensor:
     """Keeps a box unless one of higher score that is kept overlaps it by more than a threshold.
 
+    The order of equal scores is mmcv's, which torch's sort gives; torchvision's own sort is a stable one.
+
     Args:
         boxes: (N, 4), corners x1, y1, x2, y2.
         scores: (N,).
@@ -76,7 +78,9 @@ def nms(boxes: Tensor, scores: Tensor, iou_threshold: float, offset: int) -> Ten
     """
     # mmcv compares in float32, torchvision in double, where 0.3 is less than it is in float32.
     threshold = torch.tensor(iou_threshold, dtype=torch.float32).item()
-    return torchvision.ops.nms(_corners(boxes, offset), _at_least_float32(scores), threshold)
+    corners, order = _corners(boxes, offset), scores.sort(descending=True).indices
+    ranks = torch.arange(len(order), 0, -1, dtype=corners.dtype, device=corners.device)
+    return order[torchvision.ops.nms(corners[order], ranks, threshold)]
 
 
 def softnms(
@@ -91,7 +95,8 @@ def softnms(
 ) -> Tensor:
     """Takes the best box, lowers the scores of what overlaps it, and so on until none is left (arXiv 1704.04503).
 
-    Of equal scores the first in the input is taken first, where mmcv's order depends on what was dropped before.
+    Two things differ from mmcv's: of equal scores the first in the input is taken first, where mmcv's order depends on
+    what was dropped before; and boxes without area overlap nothing, where mmcv's Gaussian weight of two is NaN.
 
     Args:
         boxes: (N, 4), corners x1, y1, x2, y2, on the CPU.
@@ -114,7 +119,7 @@ def softnms(
         dets[len(taken)] = torch.cat((boxes[best], scores[best, None]))
         taken.append(best)
         left = left[left != best]
-        iou = box_iou(corners[best, None], corners[left])[0].nan_to_num()  # of boxes without area
+        iou = box_iou(corners[best, None], corners[left])[0].nan_to_num()
         if method == GAUSSIAN:
             scores[left] *= torch.exp(-(iou**2) / sigma)
         else:

@@ -21,9 +21,9 @@ def naive_iou(a: Tensor, b: Tensor, offset: int = 0) -> float:
 
 
 def naive_nms(boxes: Tensor, scores: Tensor, threshold: float, offset: int = 0) -> list[int]:
-    """Indices of what is kept, the first of equal scores first."""
+    """Indices of what is kept, equal scores in the order of torch's sort, as in mmcv."""
     kept: list[int] = []
-    for i in sorted(range(len(boxes)), key=lambda i: -scores[i].item()):
+    for i in scores.sort(descending=True).indices.tolist():
         if all(naive_iou(boxes[i], boxes[j], offset) <= threshold for j in kept):
             kept.append(i)
     return kept

@@ -1,19 +1,39 @@
-"""Operators of mmcv by torchvision: against loops in double precision, gradients, odd inputs."""
+"""Operators of mmcv by torchvision: mmcv's compiled results, naive ones in double precision, gradients, odd inputs."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 
 import pytest
 import torch
 from mmcv.ops import batched_nms, nms, roi_align, soft_nms
+from support.compiled_operators import (
+    BOXES,
+    GRADIENT,
+    KEPT,
+    MAPS,
+    ROI_ALIGN,
+    ROIS,
+    SCORES,
+    SOFT_NMS,
+)
 from support.naive_operators import naive_nms, naive_roi_align, naive_soft_nms
 from support.needs_detection import needs_detection
 from torch import Tensor
 
+from mixssl.utils import mmcv_ops
+
 WAYS = [(aligned, ratio) for aligned in (True, False) for ratio in (0, 2)]
 SCALE = 0.5
 LOW = [torch.float16, torch.bfloat16]
+
+
+@pytest.fixture(autouse=True)
+def _torchvisions(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Has mmcv's functions call what is tested here where mmcv's own operators are compiled, too."""
+    for name in ("nms", "roi_align"):
+        monkeypatch.setattr(sys.modules[f"mmcv.ops.{name}"], "ext_module", mmcv_ops)
 
 
 def _random_boxes(number: int, seed: int = 0) -> tuple[Tensor, Tensor]:
@@ -26,6 +46,11 @@ def _random_boxes(number: int, seed: int = 0) -> tuple[Tensor, Tensor]:
     return torch.cat((corners, corners + sides), dim=1), scores
 
 
+def _distinct_scores(number: int) -> Tensor:
+    """Scores in a random order, no two equal in bfloat16 either."""
+    return torch.randperm(number, generator=torch.Generator().manual_seed(2)) / 64
+
+
 def _random_regions(number: int = 12) -> tuple[Tensor, Tensor]:
     """Maps (2, 3, 10, 12), and regions of an image twice as large: inside, across the edge, without area, outside."""
     generator = torch.Generator().manual_seed(0)
@@ -33,6 +58,35 @@ def _random_regions(number: int = 12) -> tuple[Tensor, Tensor]:
     boxes, _ = _random_boxes(number - 1)
     boxes = torch.cat((boxes - 8, torch.tensor([[90.0, 90, 120, 110]])))
     return maps, torch.cat((torch.arange(number)[:, None] % 2, boxes), dim=1)
+
+
+@pytest.mark.parametrize(("aligned", "ratio"), WAYS)
+def test_roi_align_is_the_compiled_one_to_the_bit(aligned: bool, ratio: int) -> None:
+    found = roi_align(MAPS, ROIS, 2, SCALE, ratio, "avg", aligned)
+    assert found.flatten().tolist() == torch.tensor(ROI_ALIGN[aligned, ratio]).tolist()
+
+
+def test_the_gradient_of_roi_align_is_the_compiled_one_to_the_bit() -> None:
+    maps = MAPS.clone().requires_grad_()
+    out = roi_align(maps, ROIS, 2, SCALE, 0, "avg", True)
+    (out * torch.arange(out.numel()).view_as(out)).sum().backward()
+    assert maps.grad is not None
+    assert maps.grad.flatten().tolist() == torch.tensor(GRADIENT).tolist()
+
+
+@pytest.mark.parametrize(("threshold", "offset"), KEPT)
+def test_nms_keeps_what_the_compiled_one_keeps(threshold: float, offset: int) -> None:
+    dets, kept = nms(BOXES, SCORES, threshold, offset)
+    assert kept.tolist() == KEPT[threshold, offset]
+    assert dets.equal(torch.cat((BOXES, SCORES[:, None]), dim=1)[kept])
+
+
+@pytest.mark.parametrize("method", SOFT_NMS)
+def test_soft_nms_takes_what_the_compiled_one_takes(method: str) -> None:
+    dets, taken = soft_nms(BOXES, SCORES, 0.3, 0.5, 0.05, method)
+    order, scores = SOFT_NMS[method]
+    assert taken.tolist() == order and dets[:, :4].equal(BOXES[taken])
+    torch.testing.assert_close(dets[:, 4], torch.tensor(scores))
 
 
 @pytest.mark.parametrize(("aligned", "ratio"), WAYS)
@@ -65,7 +119,7 @@ def test_nms_against_a_loop(threshold: float, offset: int) -> None:
     boxes, scores = _random_boxes(120)
     assert len(scores.unique()) < len(scores)
     _, kept = nms(boxes, scores, threshold, offset)
-    assert kept.tolist() == naive_nms(boxes.double(), scores.double(), threshold, offset)
+    assert kept.tolist() == naive_nms(boxes.double(), scores, threshold, offset)
     assert 0 < len(kept) < len(boxes)
 
 
@@ -91,7 +145,7 @@ def test_an_overlap_of_exactly_the_threshold_is_kept_as_by_the_compiled_one() ->
 @pytest.mark.parametrize("kind", ["nms", "soft_nms"])
 @pytest.mark.parametrize("split", [10_000, 20])
 def test_batched_nms_treats_every_class_by_itself(kind: str, split: int) -> None:
-    boxes, scores = _random_boxes(60)
+    boxes, scores = _random_boxes(60)[0], _distinct_scores(60)
     labels = torch.arange(60) % 3
     cfg = {"type": kind, "iou_threshold": 0.4, "split_thr": split}
     dets, kept = batched_nms(boxes, scores, labels, cfg)
@@ -114,7 +168,7 @@ def test_batched_nms_treats_every_class_by_itself(kind: str, split: int) -> None
 def test_nms_of_several_classes_as_detectors_end_with_it() -> None:
     from mmdet.models.layers import multiclass_nms
 
-    boxes, scores = _random_boxes(30)
+    boxes, scores = _random_boxes(30)[0], _distinct_scores(30)
     scores = torch.stack(
         (scores, 0.99 * scores.flip(0), torch.zeros(30)), dim=1
     )  # last, background
@@ -133,9 +187,9 @@ def test_no_boxes_and_no_regions() -> None:
     boxes, scores = torch.zeros(0, 4), torch.zeros(0)
     for dets, kept in (nms(boxes, scores, 0.5), soft_nms(boxes, scores)):
         assert dets.shape == (0, 5) and kept.shape == (0,) and kept.dtype == torch.int64
-    maps = _random_regions()[0].requires_grad_()
+    maps = MAPS.clone().requires_grad_()
     out = roi_align(maps, torch.zeros(0, 5), (2, 3), SCALE, 0, "avg", True)
-    assert out.shape == (0, 3, 2, 3)
+    assert out.shape == (0, 1, 2, 3)
     out.sum().backward()
     assert maps.grad is not None and not maps.grad.any()
 
@@ -159,7 +213,7 @@ def test_a_region_that_ends_before_it_starts_or_is_not_a_number_is_refused() -> 
     for corner in (-1.0, float("nan")):
         rois = torch.tensor([[0.0, 1, 1, 4, 4], [0, 1, 1, corner, 4]])
         with pytest.raises(ValueError, match="ends before it starts, or is not a number: row 1 of"):
-            roi_align(torch.ones(1, 1, 5, 6), rois, 2, SCALE, 0, "avg", True)
+            roi_align(MAPS, rois, 2, SCALE, 0, "avg", True)
 
 
 @pytest.mark.parametrize("dtype", LOW)
@@ -175,7 +229,7 @@ def test_what_is_in_low_precision_is_computed_in_float32_and_rounded(dtype: torc
     assert maps.grad is not None and exact.grad is not None
     assert maps.grad.dtype == dtype and maps.grad.equal(exact.grad.to(dtype))
 
-    boxes, scores = (x.to(dtype) for x in _random_boxes(60))
+    boxes, scores = _random_boxes(60)[0].to(dtype), _distinct_scores(60).to(dtype)
     for operator in (nms, soft_nms):
         dets, kept = operator(boxes, scores, 0.4)
         assert dets.dtype == dtype and kept.equal(operator(boxes.float(), scores.float(), 0.4)[1])
