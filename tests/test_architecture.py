@@ -29,6 +29,7 @@ ALLOWED = {
     | {"mixing", "augmentation", "models", "datasets", "evaluation", "visualization"},
 }
 """Which parts of mixssl a part may import, besides itself."""
+ALLOWED["cli"] = set(ALLOWED)
 
 
 def _name(path: Path) -> str:

@@ -30,7 +30,7 @@ from support.recipes import with_options
 from support.tools import load_tool
 
 from mixssl import evaluation
-from mixssl.engine.study import Wanted, make_rows
+from mixssl.cli.experiment import Wanted, make_rows
 from mixssl.evaluation import PROTOCOLS
 
 PAPERS = load_tool("papers")

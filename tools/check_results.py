@@ -15,8 +15,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from mixssl.cli.experiment import COLUMNS
 from mixssl.engine.launch import run_tool
-from mixssl.engine.study import COLUMNS
 from mixssl.utils.errors import ConfigError
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -18,9 +18,7 @@ from typing import Any, NoReturn
 
 from rich.console import Console
 
-from mixssl.engine.cfg_options import OptionsAction
-from mixssl.engine.launch import run_tool
-from mixssl.engine.study import (
+from mixssl.cli.experiment import (
     Outcome,
     Report,
     Row,
@@ -31,6 +29,8 @@ from mixssl.engine.study import (
     make_rows,
     measured_cost,
 )
+from mixssl.engine.cfg_options import OptionsAction
+from mixssl.engine.launch import run_tool
 from mixssl.evaluation import PROTOCOLS
 from mixssl.utils.errors import ConfigError
 

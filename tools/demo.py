@@ -27,11 +27,11 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 from torch import Tensor, nn
 
 from mixssl import __version__
+from mixssl.cli.demo import short_run
+from mixssl.cli.provenance import commit, machine
 from mixssl.engine.launch import run_tool
-from mixssl.engine.short_runs import short_run
 from mixssl.evaluation import accuracy, extract_features, logistic_regression, weighted_knn
 from mixssl.utils.errors import ConfigError
-from mixssl.utils.provenance import commit, machine
 from mixssl.visualization import (
     curves_figure,
     draw_mixtures,

@@ -30,8 +30,9 @@ from rich.table import Table
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from mixssl import __version__
+from mixssl.cli.demo import LossLines, short_run
+from mixssl.cli.provenance import commit, machine
 from mixssl.engine.launch import run_tool
-from mixssl.engine.short_runs import LossLines, short_run
 from mixssl.engine.whole_files import write_whole
 from mixssl.registry import DATASETS
 from mixssl.transfer import extract, read_checkpoint
@@ -39,7 +40,6 @@ from mixssl.transfer.arrival import check_arrival, detector_tensors
 from mixssl.transfer.extraction import file_content, file_name
 from mixssl.utils.detection import require_detection
 from mixssl.utils.errors import ConfigError
-from mixssl.utils.provenance import commit, machine
 from mixssl.visualization.detections import Found, annotated, detected, detection_figure
 from mixssl.visualization.style import save_figure
 

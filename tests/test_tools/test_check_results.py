@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from support.tools import ROOT, call_tool, load_tool
 
-from mixssl.engine.study import COLUMNS
+from mixssl.cli.experiment import COLUMNS
 
 ROWS = [
     {"row": "MoCo", "column": "k-NN", "value": "91.10", "std": "1.30", "epochs": "50"},

@@ -11,16 +11,17 @@ import sys
 import time
 import uuid
 from collections.abc import Callable, Sequence
+from contextlib import redirect_stderr
 from html.parser import HTMLParser
 from io import BytesIO
 from pathlib import Path
 
 import matplotlib.image
 import pytest
-from support.study import write_study_config
+from support.experiment import write_experiment_config
 from support.tools import ROOT, call_tool, load_tool, start_tool
 
-from mixssl.engine.study import COLUMNS, runs
+from mixssl.cli.experiment import COLUMNS, runs
 
 FAST = ("--epochs", 1, "--seeds", 0, 1, "--protocols", "knn5", "logistic")
 
@@ -70,11 +71,9 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[str]:
             load_tool(name).main()
             return 0
         more = ["--cfg-options", f"experiment_name={uuid.uuid4().hex}"] if name == "train" else []
-        try:
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with log.open("a") as file, redirect_stderr(file):
             return call_tool(name, *command[1:], *more)
-        except Exception as error:  # ends a process of its own with 1 and a traceback
-            log.write_text(f"{type(error).__name__}: {error}\n")
-            return 1
 
     monkeypatch.setattr(runs, "call", call)
     return done
@@ -82,7 +81,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 @pytest.fixture
 def configs(tmp_path: Path) -> list[Path]:
-    return [write_study_config(tmp_path, name, name == "unmix") for name in ("plain", "unmix")]
+    return [write_experiment_config(tmp_path, name, name == "unmix") for name in ("plain", "unmix")]
 
 
 def read(path: Path) -> dict[tuple[str, str], dict[str, str]]:
@@ -185,7 +184,7 @@ def test_a_run_that_fails_leaves_the_others(
     good = configs[0]
     assert call_tool("compare", good, configs[1], *short, *options, "--out", out) == 1
     said = capsys.readouterr().err
-    assert "compare.py: unmix, seed 0: training ended with code 1: " in said
+    assert "compare.py: unmix, seed 0: training ended with code 2: " in said
     assert "NoSuchHead" in said and str(out / "runs") in said
     found = read(out / "results.csv")
     assert set(found) == {("untrained", "knn5"), ("plain", "knn5")}
@@ -247,7 +246,7 @@ def test_a_cost_that_can_not_be_measured_stops_nothing(
 
 @pytest.mark.slow
 def test_sigterm_reaches_the_run_and_it_is_resumed(tmp_path: Path) -> None:
-    config = write_study_config(tmp_path, "plain", mixed=False)
+    config = write_experiment_config(tmp_path, "plain", mixed=False)
     out = tmp_path / "out"
     arguments = [config, "--epochs", 100, "--protocols", "knn5", "--out", out]
     process = start_tool("compare.py", *arguments)

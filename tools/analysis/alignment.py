@@ -13,7 +13,7 @@ from mmengine.runner import Runner, set_random_seed
 from torch.nn.functional import normalize
 from torch.utils.data import DataLoader
 
-from mixssl.engine.comparison import add_comparison_arguments, each_model, save_both
+from mixssl.cli.analysis import add_comparison_arguments, each_model, save_both
 from mixssl.engine.evaluation import in_one_line, read_config
 from mixssl.engine.launch import fill_loaders, run_tool, set_data_root
 from mixssl.evaluation import alignment, extract_views, uniformity

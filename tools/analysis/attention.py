@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from mixssl.engine.comparison import add_comparison_arguments, each_model, save_both
+from mixssl.cli.analysis import add_comparison_arguments, each_model, save_both
 from mixssl.engine.evaluation import in_one_line, prepare_loaders, read_config
 from mixssl.engine.launch import run_tool
 from mixssl.evaluation import attention_maps, spread

@@ -7,7 +7,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from mixssl.engine.comparison import names_of, save_both
+from mixssl.cli.analysis import names_of, save_both
 from mixssl.engine.evaluation import in_one_line
 from mixssl.engine.launch import run_tool
 from mixssl.visualization import Series, read_run, runs_figure

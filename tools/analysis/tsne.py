@@ -11,7 +11,7 @@ import torch
 from torch.nn.functional import normalize
 from torch.utils.data import DataLoader, Subset
 
-from mixssl.engine.comparison import add_comparison_arguments, each_model, save_both
+from mixssl.cli.analysis import add_comparison_arguments, each_model, save_both
 from mixssl.engine.evaluation import in_one_line, prepare_loaders, read_config
 from mixssl.engine.launch import run_tool
 from mixssl.evaluation import cluster_indices, extract_features

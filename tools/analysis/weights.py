@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from statistics import mean
 
-from mixssl.engine.comparison import names_of, save_both
+from mixssl.cli.analysis import names_of, save_both
 from mixssl.engine.evaluation import in_one_line
 from mixssl.engine.launch import run_tool
 from mixssl.utils.checkpoints import read_checkpoint

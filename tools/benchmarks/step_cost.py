@@ -27,8 +27,7 @@ from mmengine.config import Config
 from rich.console import Console
 from rich.table import Table
 
-from mixssl.engine.cfg_options import add_cfg_options, merge_options
-from mixssl.engine.measurement import (
+from mixssl.cli.benchmark import (
     TrainStep,
     as_mmpretrain,
     circumstances,
@@ -37,7 +36,8 @@ from mixssl.engine.measurement import (
     random_views,
     view_sizes,
 )
-from mixssl.engine.without_mixture import mixture_switch, without_mixture
+from mixssl.cli.without_mixture import mixture_switch, without_mixture
+from mixssl.engine.cfg_options import add_cfg_options, merge_options
 from mixssl.registry import MODELS
 from mixssl.structures import BLOCK, AnyTerm, MixedView
 

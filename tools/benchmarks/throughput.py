@@ -27,10 +27,7 @@ from mmengine.runner import Runner
 from rich.console import Console
 from rich.table import Table
 
-from mixssl.engine.cfg_options import add_cfg_options, merge_options
-from mixssl.engine.data_options import apply_data_options
-from mixssl.engine.launch import fill_loaders, set_data_root
-from mixssl.engine.measurement import (
+from mixssl.cli.benchmark import (
     TrainStep,
     circumstances,
     get_ready,
@@ -39,9 +36,12 @@ from mixssl.engine.measurement import (
     random_views,
     view_sizes,
 )
-from mixssl.engine.phases import Phases
+from mixssl.cli.phases import Phases
+from mixssl.cli.without_mixture import without_mixture
+from mixssl.engine.cfg_options import add_cfg_options, merge_options
+from mixssl.engine.data_options import apply_data_options
+from mixssl.engine.launch import fill_loaders, set_data_root
 from mixssl.engine.step_options import OF_MODEL
-from mixssl.engine.without_mixture import without_mixture
 
 OPTIONS = ("device_augment", "in_memory", "amp", "fused_optimizer", *OF_MODEL)
 

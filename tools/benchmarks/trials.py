@@ -20,10 +20,10 @@ from typing import Any, NamedTuple
 import torch
 
 from mixssl import __version__
+from mixssl.cli.provenance import commit
 from mixssl.engine.launch import run_tool
 from mixssl.engine.whole_files import write_whole
 from mixssl.utils.errors import ConfigError
-from mixssl.utils.provenance import commit
 
 ROOT = Path(__file__).resolve().parents[2]
 HEADLINE = re.compile(r"(?:^|/)(?:(?:bbox_|segm_)?mAP(?:_50|_75)?|AP50|AP75)$")

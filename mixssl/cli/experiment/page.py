@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
 
-from mixssl.engine.study.arithmetic import Line
-from mixssl.engine.study.runs import Outcome
-from mixssl.engine.study.tables import NONE, cells, headings
+from mixssl.cli.experiment.arithmetic import Line
+from mixssl.cli.experiment.runs import Outcome
+from mixssl.cli.experiment.tables import NONE, cells, headings
 from mixssl.engine.whole_files import write_whole
 
 __all__ = ["write_page"]

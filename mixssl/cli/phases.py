@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from mixssl.engine.measurement import TrainStep
+from mixssl.cli.benchmark import TrainStep
 from mixssl.models.parts import LearnedMasks
 
 __all__ = ["Phases"]

@@ -5,7 +5,7 @@ import subprocess
 
 import torch
 
-from mixssl.utils.provenance import commit, machine
+from mixssl.cli.provenance import commit, machine
 
 
 def test_the_commit_of_a_checkout_and_of_none(tmp_path, monkeypatch) -> None:

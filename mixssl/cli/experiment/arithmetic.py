@@ -6,8 +6,8 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from mixssl.engine.study.rows import Row
-from mixssl.engine.study.runs import Outcome
+from mixssl.cli.experiment.rows import Row
+from mixssl.cli.experiment.runs import Outcome
 
 __all__ = ["Figure", "Line", "gain", "lines_of", "mean_figure"]
 

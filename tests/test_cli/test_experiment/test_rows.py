@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.study import write_study_config
+from support.experiment import write_experiment_config
 
-from mixssl.engine.study import Row, Wanted, longer_baselines, make_rows
+from mixssl.cli.experiment import Row, Wanted, longer_baselines, make_rows
 from mixssl.utils.errors import ConfigError
 
 ALPHA, P, TAU = (
@@ -20,8 +20,8 @@ ALPHA, P, TAU = (
 
 @pytest.fixture
 def configs(tmp_path: Path) -> tuple[str, str]:
-    plain = write_study_config(tmp_path, "plain", mixed=False)
-    return str(plain), str(write_study_config(tmp_path, "unmix"))
+    plain = write_experiment_config(tmp_path, "plain", mixed=False)
+    return str(plain), str(write_experiment_config(tmp_path, "unmix"))
 
 
 def rows_of(*paths: str, **wanted: Any) -> list[Row]:

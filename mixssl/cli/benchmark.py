@@ -19,8 +19,8 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from mixssl.cli.without_mixture import without_mixture
 from mixssl.engine.step_options import apply_model_options, apply_step_options
-from mixssl.engine.without_mixture import without_mixture
 from mixssl.utils.heap import keep_freed_memory
 from mixssl.version import __version__
 

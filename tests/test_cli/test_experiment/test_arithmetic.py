@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from mmengine.config import Config
 
-from mixssl.engine.study import COLUMNS, Figure, Outcome, Row, gain, lines_of, mean_figure
-from mixssl.engine.study.tables import headings, in_words, markdown, records
+from mixssl.cli.experiment import COLUMNS, Figure, Outcome, Row, gain, lines_of, mean_figure
+from mixssl.cli.experiment.tables import headings, in_words, markdown, records
 
 
 def row(name: str, against: str | None = None, epochs: int = 4, mixed: bool = False) -> Row:

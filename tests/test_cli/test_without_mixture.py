@@ -14,8 +14,8 @@ from support.methods_more import run_length
 from support.recipes import shrunk
 from support.tiny import build
 
-from mixssl.engine.study.rows import Row
-from mixssl.engine.without_mixture import mixture_arguments, mixture_switch, without_mixture
+from mixssl.cli.experiment.rows import Row
+from mixssl.cli.without_mixture import mixture_arguments, mixture_switch, without_mixture
 from mixssl.models.classifiers import AMixClassifier, MixClassifier
 from mixssl.models.methods import MixtureMethod
 from mixssl.registry import MODELS

@@ -6,8 +6,8 @@ import statistics
 from collections.abc import Sequence
 from pathlib import Path
 
-from mixssl.engine.study.arithmetic import Line
-from mixssl.engine.study.runs import Outcome
+from mixssl.cli.experiment.arithmetic import Line
+from mixssl.cli.experiment.runs import Outcome
 from mixssl.utils.errors import ConfigError
 from mixssl.visualization import Series, read_run, runs_figure, save_figure, scores_figure
 

@@ -11,14 +11,14 @@ from pathlib import Path
 
 import torch
 
-from mixssl.engine.study.arithmetic import Line
-from mixssl.engine.study.page import write_page
-from mixssl.engine.study.pictures import draw_pictures
-from mixssl.engine.study.runs import Outcome
-from mixssl.engine.study.tables import COLUMNS, markdown, records
+from mixssl.cli.experiment.arithmetic import Line
+from mixssl.cli.experiment.page import write_page
+from mixssl.cli.experiment.pictures import draw_pictures
+from mixssl.cli.experiment.runs import Outcome
+from mixssl.cli.experiment.tables import COLUMNS, markdown, records
+from mixssl.cli.provenance import commit, machine
 from mixssl.engine.whole_files import write_whole
 from mixssl.evaluation import PROTOCOLS
-from mixssl.utils.provenance import commit, machine
 
 __all__ = ["Report"]
 

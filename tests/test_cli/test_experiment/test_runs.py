@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from mmengine.config import Config
 
-from mixssl.engine.study import Row, Runs
-from mixssl.engine.study.processes import LOG, call
+from mixssl.cli.experiment import Row, Runs
+from mixssl.cli.experiment.processes import LOG, call
 from mixssl.utils.errors import ConfigError
 
 

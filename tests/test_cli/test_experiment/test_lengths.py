@@ -6,7 +6,7 @@ import pytest
 from mmengine.config import Config
 from support.tools import ROOT
 
-from mixssl.engine.study import fit_epochs
+from mixssl.cli.experiment import fit_epochs
 from mixssl.utils.errors import ConfigError
 
 

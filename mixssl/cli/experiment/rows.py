@@ -14,11 +14,11 @@ from typing import Any
 
 from mmengine.config import Config
 
+from mixssl.cli.experiment.keys import has_place, in_words, label, look_up
+from mixssl.cli.experiment.lengths import fit_epochs
+from mixssl.cli.without_mixture import mixture_switch, without_mixture
 from mixssl.engine.cfg_options import merge_options
 from mixssl.engine.launch import load_config, set_data_root
-from mixssl.engine.study.keys import has_place, in_words, label, look_up
-from mixssl.engine.study.lengths import fit_epochs
-from mixssl.engine.without_mixture import mixture_switch, without_mixture
 from mixssl.utils.config_checks import check_config, forbid_silent_download
 from mixssl.utils.errors import ConfigError
 

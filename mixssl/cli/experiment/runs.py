@@ -12,12 +12,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from mixssl.cli.experiment.processes import LOG, call, last_line
+from mixssl.cli.experiment.rows import Row
+from mixssl.cli.provenance import commit, machine
 from mixssl.engine.evaluation import UNTRAINED
-from mixssl.engine.study.processes import LOG, call, last_line
-from mixssl.engine.study.rows import Row
 from mixssl.engine.whole_files import write_whole
 from mixssl.utils.errors import ConfigError
-from mixssl.utils.provenance import commit, machine
 
 __all__ = ["Outcome", "Runs", "measured_cost"]
 

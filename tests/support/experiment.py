@@ -18,7 +18,7 @@ default_hooks = dict(logger=dict(interval=2))
 """
 
 
-def write_study_config(folder: Path, name: str, mixed: bool = True, more: str = "") -> Path:
+def write_experiment_config(folder: Path, name: str, mixed: bool = True, more: str = "") -> Path:
     """Writes a small MoCo on 64 digits, with or without Un-Mix."""
     base = "unmix_mocov2_r18_digits.py" if mixed else "mocov2_r18_digits.py"
     path = folder / f"{name}.py"

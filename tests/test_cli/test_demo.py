@@ -11,7 +11,7 @@ from mmengine.logging import MessageHub
 from rich.console import Console
 from support.tools import ROOT
 
-from mixssl.engine.short_runs import LossLines, short_run
+from mixssl.cli.demo import LossLines, short_run
 
 EPOCHS = ROOT / "configs/demo/mocov2_r18_digits.py"
 ITERATIONS = ROOT / "configs/benchmarks/detection/faster_rcnn_r18_fpn_bccd.py"

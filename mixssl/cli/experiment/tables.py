@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from mixssl.engine.study.arithmetic import Figure, Line
+from mixssl.cli.experiment.arithmetic import Figure, Line
 
 __all__ = ["COLUMNS", "cells", "headings", "in_words", "markdown", "records"]
 

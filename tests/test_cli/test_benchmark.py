@@ -18,7 +18,7 @@ from support.tiny import backbone, moco, preprocessor
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from mixssl.engine.measurement import (
+from mixssl.cli.benchmark import (
     TrainStep,
     _Allocated,
     as_mmpretrain,
@@ -27,8 +27,8 @@ from mixssl.engine.measurement import (
     random_views,
     view_sizes,
 )
-from mixssl.engine.phases import Phases
-from mixssl.engine.without_mixture import without_mixture
+from mixssl.cli.phases import Phases
+from mixssl.cli.without_mixture import without_mixture
 
 UNMIX = {"type": "mixssl.UnMix", "p_global": 1.0}
 SGD = {"type": "OptimWrapper", "optimizer": {"type": "SGD", "lr": 0.1, "momentum": 0.9}}

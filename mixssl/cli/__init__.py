@@ -1,0 +1,1 @@
+"""What the tools share: experiments, benchmarks, demos, and the reports of all three."""
