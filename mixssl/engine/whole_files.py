@@ -31,7 +31,8 @@ def write_whole(content: bytes, path: str | os.PathLike[str]) -> None:
             os.fsync(file.fileno())
         part.replace(path)
     except OSError as error:
-        error.filename = error.filename or str(path)  # a full disk does not say what did not fit
+        if error.errno and not error.filename:
+            error.filename = str(path)  # a full disk does not say what did not fit
         raise
     finally:
         part.unlink(missing_ok=True)
