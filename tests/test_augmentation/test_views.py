@@ -208,7 +208,9 @@ def test_gray_weighs_red_and_not_blue_when_images_come_as_bgr() -> None:
     bgr = torch.zeros(4, 3, 16, 16, dtype=torch.uint8)
     bgr[:, 2] = 200
     views = {"num_views": 1, "transforms": [[GRAY | {"prob": 1.0}]]}
-    (view,) = _preprocessor(views=views, mean=None, std=None)({"inputs": bgr}, True)["inputs"]
+    (view,) = _preprocessor(views=views, mean=[0.0] * 3, std=[1.0] * 3)({"inputs": bgr}, True)[
+        "inputs"
+    ]
     assert torch.allclose(view, torch.tensor(200 * 0.299), atol=0.05)
 
 
