@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from mmpretrain.models.backbones import ResNet
+from mmpretrain.models.backbones import ResNet, ResNet_CIFAR
 from torch import Tensor
 
 from mixssl.utils.errors import ConfigError
@@ -111,12 +111,13 @@ def _stem(state: Mapping[str, Tensor]) -> str | None:
     return f"a {size} stem for small images, without pooling"
 
 
-def resnet_tensors(depth: int, width: int = 64) -> dict[str, Tensor]:
-    """Names and shapes of a ResNet with the 7x7 stem, torchvision's without the classifier.
+def resnet_tensors(depth: int, width: int = 64, small_images: bool = False) -> dict[str, Tensor]:
+    """Names and shapes of a ResNet, torchvision's without the classifier.
 
     Args:
         depth: 18, 34, 50, 101 or 152.
         width: Base channels.
+        small_images: Whether the stem is a 3x3 convolution without pooling, in place of torchvision's 7x7.
 
     Returns:
         Tensors, of which only names and shapes mean something.
@@ -127,4 +128,5 @@ def resnet_tensors(depth: int, width: int = 64) -> dict[str, Tensor]:
     if depth not in DEPTHS.values():
         allowed = ", ".join(map(str, DEPTHS.values()))
         raise ConfigError(f"depth is {depth}, and ResNets have {allowed}: choose one of them")
-    return dict(ResNet(depth=depth, stem_channels=width, base_channels=width).state_dict())
+    kind = ResNet_CIFAR if small_images else ResNet
+    return dict(kind(depth=depth, stem_channels=width, base_channels=width).state_dict())

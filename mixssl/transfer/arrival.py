@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from mixssl.models.detection import backbone_places
 from mixssl.transfer.architecture import describe
-from mixssl.transfer.extraction import find_backbone
+from mixssl.transfer.extraction import find_backbone, pixels_of
 from mixssl.utils.checkpoints import Checkpoint
 from mixssl.utils.detection import require_detection
 from mixssl.utils.errors import ConfigError
@@ -134,7 +134,7 @@ def check_arrival(
         seen = detector.data_preprocessor({"inputs": [image], "data_samples": None}, False)[
             "inputs"
         ]
-        lines = [_compare_normalised(image, seen, checkpoint.settings)]
+        lines = [_compare_normalised(image, seen, checkpoint)]
         there = _detector_features(detector, seen)
         here = dict(zip(("res2", "res3", "res4", "res5"), reference(seen), strict=True))
         lines += [_compare(name, here[name], there[name]) for name in there]
@@ -151,20 +151,18 @@ def _detector_features(detector: Any, image: Tensor) -> dict[str, Tensor]:
     return found
 
 
-def _compare_normalised(image: Tensor, seen: Tensor, settings: Mapping[str, Any]) -> str:
+def _compare_normalised(image: Tensor, seen: Tensor, checkpoint: Checkpoint) -> str:
     """Compares what the detector makes of an image with what pre-training made of it."""
-    noted = settings.get("data_preprocessor") or (settings.get("model") or {}).get(
-        "data_preprocessor"
-    )
-    if not noted or noted.get("mean") is None:
+    noted = pixels_of(checkpoint)
+    if noted is None:
         return "normalisation: the checkpoint does not say what pre-training used; see that mean, std and RGB agree"
-    pixels = image.flip(0) if noted.get("to_rgb") else image
+    pixels = image.flip(0) if noted["to_rgb"] else image
     mean, std = (torch.tensor(noted[key]).view(-1, 1, 1) for key in ("mean", "std"))
     expected = ((pixels.float() - mean) / std)[None]
     if expected.shape != seen.shape or _distance(expected, seen) > TOLERANCE:
         raise ConfigError(
             f"the detector does not normalise as pre-training did, with mean {noted['mean']}, std {noted['std']} and "
-            f"{'RGB' if noted.get('to_rgb') else 'BGR'}: set these in the config's model.data_preprocessor"
+            f"{'RGB' if noted['to_rgb'] else 'BGR'}: set these in the config's model.data_preprocessor"
         )
     return f"normalisation: the same, largest difference {_distance(expected, seen):.1e}"
 

@@ -18,7 +18,15 @@ from mixssl.utils.errors import ConfigError
 from mixssl.utils.weights import mismatch
 from mixssl.version import __version__
 
-__all__ = ["ENCODERS", "Extraction", "extract", "file_content", "file_name", "find_backbone"]
+__all__ = [
+    "ENCODERS",
+    "Extraction",
+    "extract",
+    "file_content",
+    "file_name",
+    "find_backbone",
+    "pixels_of",
+]
 
 ENCODERS = {
     "online": ("backbone.", "encoder_q."),
@@ -146,6 +154,27 @@ def _left_out(checkpoint: Checkpoint, prefix: str, taken: int) -> dict[str, int]
     return counts
 
 
+def pixels_of(checkpoint: Checkpoint) -> dict[str, Any] | None:
+    """What the backbone was trained on: pixels from 0 to 255, less ``mean``, over ``std``, RGB if ``to_rgb``, else BGR.
+
+    Returns:
+        The three by name; None if the checkpoint does not say.
+    """
+    settings = checkpoint.settings
+    noted = (
+        settings.get("data_preprocessor")
+        or (settings.get("model") or {}).get("data_preprocessor")
+        or {}
+    )
+    if noted.get("mean") is None or noted.get("std") is None:
+        return None
+    return {
+        "mean": [float(value) for value in noted["mean"]],
+        "std": [float(value) for value in noted["std"]],
+        "to_rgb": bool(noted.get("to_rgb")),
+    }
+
+
 def file_content(extraction: Extraction, checkpoint: Checkpoint, layout: str) -> bytes:
     """Renders a backbone as a file, the same bytes for the same checkpoint.
 
@@ -167,6 +196,7 @@ def file_content(extraction: Extraction, checkpoint: Checkpoint, layout: str) ->
         "layout": layout,
         "epoch": checkpoint.meta.get("epoch"),
         "iter": checkpoint.meta.get("iter"),
+        "pixels": pixels_of(checkpoint),
         "config": checkpoint.meta.get("cfg"),
         "mixssl_version": __version__,
     }

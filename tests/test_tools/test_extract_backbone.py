@@ -30,10 +30,12 @@ def test_the_report_and_the_path_are_printed_and_the_file_is_whole(
     out = tmp_path / "out"
     for _ in range(2):  # a second time it is the same file
         assert _extract(checkpoint, *NARROW, "--to", "timm", "--out", out) == 0
-    *_, report, path = capsys.readouterr().out.splitlines()
+    *_, report, pixels, path = capsys.readouterr().out.splitlines()
     assert report.startswith("loaded 120 of 120 tensors of the online backbone; missing 0;")
+    assert pixels.startswith("pixels: RGB from 0 to 255, mean [123.675, 116.28, 103.53], std [58")
     assert [str(found) for found in out.iterdir()] == [path]
-    assert len(torch.load(path, weights_only=True)["state_dict"]) == 120
+    file = torch.load(path, weights_only=True)
+    assert len(file["state_dict"]) == 120 and file["meta"]["pixels"]["to_rgb"] is True
 
 
 def test_by_default_the_file_goes_beside_the_checkpoint_under_mmdets_name(checkpoint: Path) -> None:
@@ -68,7 +70,13 @@ def test_a_folder_that_cannot_be_written_is_named(
 
 
 @pytest.mark.parametrize(
-    "arguments", [("--check", *NARROW), (), ("--config", "c", "--depth", "18")]
+    "arguments",
+    [
+        ("--check", *NARROW),
+        (),
+        ("--config", "c", "--depth", "18"),
+        ("--config", "c", "--small-images"),
+    ],
 )
 def test_arguments_that_do_not_go_together_are_refused(arguments: tuple, checkpoint: Path) -> None:
     assert _extract(checkpoint, *arguments) == 2

@@ -2,6 +2,7 @@
 """Takes the backbone out of a pre-training checkpoint, for mmdet, torchvision, timm or Detectron2:
 
 python tools/convert/extract_backbone.py CHECKPOINT --depth 50 --to torchvision
+python tools/convert/extract_backbone.py CHECKPOINT --depth 18 --small-images --to torchvision
 python tools/convert/extract_backbone.py CHECKPOINT --config configs/benchmarks/detection/DETECTOR.py --check
 """
 
@@ -10,12 +11,13 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
+from typing import Any
 
 from mixssl.engine.launch import run_tool
 from mixssl.engine.whole_files import write_whole
 from mixssl.transfer import LAYOUTS, extract, read_checkpoint, resnet_tensors
 from mixssl.transfer.arrival import check_arrival, detector_tensors
-from mixssl.transfer.extraction import ENCODERS, file_content, file_name
+from mixssl.transfer.extraction import ENCODERS, file_content, file_name, pixels_of
 from mixssl.utils.errors import ConfigError
 
 
@@ -34,6 +36,11 @@ def parse_args() -> argparse.Namespace:
         "--width", type=int, default=64, help="base channels of --depth's ResNet, default 64"
     )
     parser.add_argument(
+        "--small-images",
+        action="store_true",
+        help="--depth's ResNet has the stem for small images, a 3x3 convolution without pooling",
+    )
+    parser.add_argument(
         "--to", choices=LAYOUTS, default="mmdet", help="whose names and file format, default mmdet"
     )
     parser.add_argument(
@@ -50,6 +57,8 @@ def parse_args() -> argparse.Namespace:
     args = parser.parse_args()
     if args.check and (args.config is None or args.to != "mmdet"):
         parser.error("--check compares with a detector of mmdet: give --config, and leave --to out")
+    if args.small_images and args.config is not None:
+        parser.error("--small-images goes with --depth: no detector has that stem")
     return args
 
 
@@ -57,10 +66,15 @@ def main() -> None:
     """Reads, compares, writes, says what became of every tensor; the file's path is the last line."""
     args = parse_args()
     plain = args.config is None
-    wanted = resnet_tensors(args.depth, args.width) if plain else detector_tensors(args.config)
+    wanted = (
+        resnet_tensors(args.depth, args.width, args.small_images)
+        if plain
+        else detector_tensors(args.config)
+    )
     checkpoint = read_checkpoint(args.checkpoint)
     extraction = extract(checkpoint, wanted, args.encoder)
     print(extraction.report())
+    print(_normalisation(pixels_of(checkpoint)))
     content = file_content(extraction, checkpoint, args.to)
     folder = args.out or checkpoint.path.parent
     path = folder / file_name(checkpoint, args.to, args.encoder, content)
@@ -72,6 +86,14 @@ def main() -> None:
         for line in check_arrival(checkpoint, args.encoder, args.config, path):
             print(line)
     print(path)
+
+
+def _normalisation(pixels: dict[str, Any] | None) -> str:
+    """Says what the backbone wants to see."""
+    if pixels is None:
+        return "pixels: the checkpoint does not say how pre-training normalised them"
+    order = "RGB" if pixels["to_rgb"] else "BGR"
+    return f"pixels: {order} from 0 to 255, mean {pixels['mean']}, std {pixels['std']}"
 
 
 if __name__ == "__main__":
