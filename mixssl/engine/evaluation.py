@@ -25,13 +25,13 @@ from mixssl.evaluation import (
     FeatureSet,
     extract_features,
     fit_linear_probe,
-    kept_random_state,
     load_parts,
 )
 from mixssl.evaluation.features import FEATURES, check_loader
 from mixssl.registry import MODELS
 from mixssl.utils.config_checks import check_config, forbid_silent_download
 from mixssl.utils.errors import ConfigError
+from mixssl.utils.random_state import kept_random_state
 
 __all__ = [
     "UNTRAINED",

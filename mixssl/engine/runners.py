@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from mmengine.config import Config
 from mmengine.dist import broadcast, is_main_process
-from mmengine.model import BaseModule, is_model_wrapper, revert_sync_batchnorm
+from mmengine.model import BaseModule, revert_sync_batchnorm
 from mmengine.registry import RUNNERS
 from mmengine.runner import BaseLoop, Runner
 from torch import nn
@@ -17,6 +17,7 @@ from mixssl.engine.run_defaults import fill_hooks
 from mixssl.engine.step_options import OF_MODEL, apply_model_options
 from mixssl.engine.whole_files import is_local
 from mixssl.engine.work_dirs import hold
+from mixssl.utils.distributed import unwrap
 
 __all__ = ["build_runner"]
 
@@ -59,8 +60,7 @@ class _OptionsRunner(Runner):
         if not self._drawn:
             super()._init_model_weights()
             return
-        model = self.model.module if is_model_wrapper(self.model) else self.model
-        for value in model.state_dict().values():
+        for value in unwrap(self.model).state_dict().values():
             shared = value.contiguous()
             broadcast(shared)
             value.copy_(shared)

@@ -13,7 +13,7 @@ from mixssl.evaluation.linear import (
 )
 from mixssl.evaluation.pretrained import load_parts
 from mixssl.evaluation.protocols import PROTOCOLS, evaluate, knn_accuracy
-from mixssl.evaluation.state import kept_random_state, undisturbed
+from mixssl.evaluation.state import undisturbed
 
 __all__ = [
     "PROTOCOLS",
@@ -29,7 +29,6 @@ __all__ = [
     "extract_features",
     "extract_views",
     "fit_linear_probe",
-    "kept_random_state",
     "knn_accuracy",
     "load_parts",
     "logistic_regression",

@@ -8,8 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mixssl.evaluation.features import unwrap
 from mixssl.evaluation.state import undisturbed
+from mixssl.utils.distributed import unwrap
 
 __all__ = ["attention_maps", "spread"]
 

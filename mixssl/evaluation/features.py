@@ -8,12 +8,12 @@ from typing import Any, NamedTuple
 import torch
 from mmengine.dataset import DefaultSampler
 from mmengine.dist import all_gather, get_world_size
-from mmengine.model import is_model_wrapper
 from mmpretrain.models import ImageClassifier
 from torch import Tensor, nn
 from torch.utils.data import BatchSampler, DataLoader, SequentialSampler
 
 from mixssl.evaluation.state import undisturbed
+from mixssl.utils.distributed import unwrap
 from mixssl.utils.errors import ConfigError
 from mixssl.utils.image_names import listed, not_finite
 
@@ -26,7 +26,6 @@ __all__ = [
     "extract_views",
     "pool",
     "projected_feature",
-    "unwrap",
 ]
 
 GATHER_ROWS = 8192
@@ -43,12 +42,6 @@ class FeatureSet(NamedTuple):
 
     features: Tensor
     labels: Tensor | None
-
-
-def unwrap(model: nn.Module) -> nn.Module:
-    """The model inside a distributed wrapper, or the model itself."""
-    inner: nn.Module = model.module if is_model_wrapper(model) else model  # type: ignore[assignment]
-    return inner
 
 
 def pool(feats: Tensor | Sequence[Tensor], tokens: str = "cls", extra_tokens: int = 1) -> Tensor:

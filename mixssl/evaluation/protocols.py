@@ -10,9 +10,10 @@ from mmengine.dist import all_reduce, get_rank, get_world_size
 from torch import nn
 from torch.utils.data import DataLoader
 
-from mixssl.evaluation.features import FeatureSet, extract_features, unwrap
+from mixssl.evaluation.features import FeatureSet, extract_features
 from mixssl.evaluation.knn import accuracy, majority_knn, weighted_knn
 from mixssl.evaluation.linear import fit_linear_probe, logistic_regression
+from mixssl.utils.distributed import unwrap
 
 __all__ = ["PROTOCOLS", "Protocol", "evaluate", "knn_accuracy", "require_labels"]
 

@@ -2,33 +2,16 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import numpy as np
 import torch
 from mmengine.dist import broadcast, get_world_size
 from torch import nn
 
-__all__ = ["in_evaluation", "kept_random_state", "undisturbed"]
+from mixssl.utils.random_state import kept_random_state
 
-
-@contextmanager
-def kept_random_state() -> Iterator[None]:
-    """Put the random states of Python, NumPy and torch (CPU and current device) back afterwards.
-
-    Data loaders draw a seed from torch whenever they start, and mmengine's samplers one from NumPy.
-    """
-    python = random.getstate()
-    numpy = np.random.get_state()  # noqa: NPY002 (nothing is drawn: others' state is kept)
-    devices = [torch.cuda.current_device()] if torch.cuda.is_available() else []
-    try:
-        with torch.random.fork_rng(devices=devices):
-            yield
-    finally:
-        random.setstate(python)
-        np.random.set_state(numpy)  # noqa: NPY002
+__all__ = ["in_evaluation", "undisturbed"]
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Collectives with the gradient that a loss over the batches of all devices has.
+"""What a run on several devices asks for: the model and the batch as they are without, collectives with a gradient.
 
 DistributedDataParallel averages the parameters' gradients over W devices. A loss that couples the rows of all devices
 is therefore right if each device's rows receive the sum of all devices' gradients: the average of those is the gradient
@@ -11,9 +11,27 @@ from typing import Any
 
 import torch
 from mmengine.dist import all_gather, all_reduce, get_rank, get_world_size
-from torch import Tensor
+from mmengine.model import is_model_wrapper
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
 
-__all__ = ["gather_rows", "sum_over_devices"]
+__all__ = ["batch_size", "gather_rows", "sum_over_devices", "total_batch", "unwrap"]
+
+
+def unwrap(model: nn.Module) -> nn.Module:
+    """The model inside a distributed wrapper, or the model itself."""
+    inner: nn.Module = model.module if is_model_wrapper(model) else model  # type: ignore[assignment]
+    return inner
+
+
+def batch_size(loader: DataLoader) -> int:
+    """Images in a batch of one process; 0 where a loader has no fixed number."""
+    return loader.batch_size or getattr(loader.batch_sampler, "batch_size", None) or 0
+
+
+def total_batch(loader: DataLoader) -> int:
+    """Images in a step of all processes together; 0 where a loader has no fixed number."""
+    return batch_size(loader) * get_world_size()
 
 
 def gather_rows(rows: Tensor) -> Tensor:

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Any
 
-import numpy as np
-import torch
 from mmengine.dist import all_gather_object, get_rank, get_world_size
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import EpochBasedTrainLoop, Runner
-from torch.utils.data import BatchSampler, DataLoader, Sampler
+from torch.utils.data import BatchSampler, Sampler
 
 from mixssl.registry import HOOKS
+from mixssl.utils.distributed import total_batch, unwrap
 from mixssl.utils.errors import ConfigError
+from mixssl.utils.random_state import random_state, set_random_state
 from mixssl.utils.weights import mismatch, state_dict_of
 
 __all__ = ["ExactResumeHook"]
@@ -61,13 +59,13 @@ class ExactResumeHook(Hook):
     def before_checkpoint(self, runner: Runner) -> None:
         """Collects the ranks' random states; called on all ranks, since only the main process writes."""
         if get_world_size() > 1:
-            self._gathered = (runner.iter, all_gather_object(_random_states()))
+            self._gathered = (runner.iter, all_gather_object(random_state()))
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Adds random states and the shape of the epoch to a checkpoint."""
         states = None
         if get_world_size() == 1:
-            states = [_random_states()]
+            states = [random_state()]
         elif self._gathered is not None and self._gathered[0] == runner.iter:
             states = self._gathered[1]
         loader = runner.train_dataloader
@@ -75,7 +73,7 @@ class ExactResumeHook(Hook):
             "random_states": states,
             "sampler_seed": getattr(loader.sampler, "seed", None),
             "steps_per_epoch": len(loader),
-            "total_batch": _total_batch(loader),
+            "total_batch": total_batch(loader),
         }
 
     # -- reading -------------------------------------------------------------------------------------------------
@@ -100,21 +98,20 @@ class ExactResumeHook(Hook):
         if isinstance(runner.train_loop, EpochBasedTrainLoop):
             done = runner.iter - runner.epoch * len(loader)
         if done == 0:
-            _restore(state)
+            if state is not None:
+                set_random_state(state)
             return
         self._skip(runner, done, saved, state)
 
     def _skip(self, runner: Runner, done: int, saved: dict, state: dict | None) -> None:
         """Lets the loader leave out the epoch's first ``done`` batches, once."""
         loader = runner.train_dataloader
-        steps, batch = (
-            saved.get("steps_per_epoch", len(loader)),
-            saved.get("total_batch", _total_batch(loader)),
-        )
-        if (steps, batch) != (len(loader), _total_batch(loader)) or not 0 < done <= len(loader):
+        here = {"steps_per_epoch": len(loader), "total_batch": total_batch(loader)}
+        steps, batch = (saved.get(name, value) for name, value in here.items())
+        if [steps, batch] != list(here.values()) or not 0 < done <= len(loader):
             raise ConfigError(
                 f"the checkpoint to resume from was written at iteration {runner.iter}, inside an epoch of {steps} "
-                f"iterations of {batch} images, and this run has {len(loader)} of {_total_batch(loader)}: take the "
+                f"iterations of {batch} images, and this run has {len(loader)} of {total_batch(loader)}: take the "
                 "same data, batch_size and number of processes, or a checkpoint from the end of an epoch"
             )
         if type(loader.batch_sampler) is not BatchSampler:
@@ -144,37 +141,13 @@ class _Rest(Sampler):
 
     def __iter__(self) -> Iterator[int]:
         rest = list(islice(self._sampler, self._first, None))
-        _restore(self._state)
+        if self._state is not None:
+            set_random_state(self._state)
         return iter(rest)
 
     def __len__(self) -> int:
         """As without skipping: an epoch keeps its length."""
         return len(self._sampler)  # type: ignore[arg-type]
-
-
-def _random_states() -> dict[str, Any]:
-    """States of this process's global generators."""
-    numpy_state: Any = np.random.get_state()  # noqa: NPY002 (not to draw: mmpretrain's transforms do)
-    name, keys, *rest = numpy_state
-    return {
-        "python": random.getstate(),
-        "numpy": (name, torch.from_numpy(keys.astype(np.int64)), *rest),
-        "torch": torch.get_rng_state(),
-        "cuda": torch.cuda.get_rng_state() if torch.cuda.is_available() else None,
-    }
-
-
-def _restore(state: dict[str, Any] | None) -> None:
-    """Sets this process's global generators to a state; None leaves them."""
-    if state is None:
-        return
-    version, internal, gauss = state["python"]
-    random.setstate((version, tuple(internal), gauss))
-    name, keys, *rest = state["numpy"]
-    np.random.set_state((name, keys.cpu().numpy().astype(np.uint32), *rest))  # noqa: NPY002
-    torch.set_rng_state(state["torch"].cpu())
-    if state["cuda"] is not None and torch.cuda.is_available():
-        torch.cuda.set_rng_state(state["cuda"].cpu())
 
 
 def _state_of_rank(runner: Runner, states: list[dict[str, Any]] | None) -> dict[str, Any] | None:
@@ -187,16 +160,9 @@ def _state_of_rank(runner: Runner, states: list[dict[str, Any]] | None) -> dict[
     return None
 
 
-def _total_batch(loader: DataLoader) -> int:
-    """Images per iteration, all ranks together; 0 where a loader has no fixed batch size."""
-    batch = loader.batch_size or getattr(loader.batch_sampler, "batch_size", None) or 0
-    return batch * get_world_size()
-
-
 def _check_weights(runner: Runner, found: dict[str, Any]) -> None:
     """Raises unless a checkpoint's weights have the model's names and shapes."""
-    model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-    listed = mismatch(model.state_dict(), state_dict_of(found))
+    listed = mismatch(unwrap(runner.model).state_dict(), state_dict_of(found))
     if listed:
         raise ConfigError(
             f"the checkpoint to resume from does not match the model: {listed}. Resume with the config it was trained "

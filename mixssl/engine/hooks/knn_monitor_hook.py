@@ -11,9 +11,9 @@ from mixssl.engine.hooks.monitor import FeatureMonitor
 from mixssl.evaluation.features import FEATURES
 from mixssl.evaluation.knn import check_neighbours
 from mixssl.evaluation.protocols import knn_accuracy
-from mixssl.evaluation.state import kept_random_state
 from mixssl.registry import HOOKS
 from mixssl.utils.errors import ConfigError
+from mixssl.utils.random_state import kept_random_state
 
 __all__ = ["KNNMonitorHook"]
 

@@ -14,10 +14,11 @@ from torch.utils.data import DataLoader
 
 from mixssl.engine.hooks.backbone_tap import BackboneTap
 from mixssl.engine.hooks.monitor import FeatureMonitor
-from mixssl.evaluation import accuracy, extract_features, kept_random_state
-from mixssl.evaluation.features import unwrap
+from mixssl.evaluation import accuracy, extract_features
 from mixssl.registry import HOOKS
+from mixssl.utils.distributed import unwrap
 from mixssl.utils.errors import ConfigError
+from mixssl.utils.random_state import kept_random_state
 
 __all__ = ["LinearProbeHook"]
 

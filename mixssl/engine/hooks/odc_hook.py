@@ -17,12 +17,13 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader
 
 from mixssl.engine.data_workers import leave_signals_to_main
-from mixssl.evaluation.features import extract_features, unwrap
-from mixssl.evaluation.state import kept_random_state
+from mixssl.evaluation.features import extract_features
 from mixssl.models.memory import ODC
 from mixssl.registry import HOOKS
 from mixssl.structures import EmbeddingId, View
+from mixssl.utils.distributed import unwrap
 from mixssl.utils.errors import ConfigError
+from mixssl.utils.random_state import kept_random_state
 
 __all__ = ["ODCHook"]
 

@@ -10,16 +10,16 @@ from typing import Any, cast
 import torch
 from mmengine.dist import all_reduce, get_world_size
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop, Runner
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.data import DataLoader
 
 from mixssl.engine.data_workers import leave_signals_to_main
-from mixssl.evaluation.state import kept_random_state
 from mixssl.registry import HOOKS
+from mixssl.utils.distributed import unwrap
 from mixssl.utils.errors import ConfigError
+from mixssl.utils.random_state import kept_random_state
 
 __all__ = ["PreciseBNHook", "average_statistics"]
 
@@ -73,7 +73,7 @@ class PreciseBNHook(Hook):
 
     def _measure(self, runner: Runner) -> None:
         """Puts new statistics into the runner's model."""
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        model = unwrap(runner.model)
         with kept_random_state():
             batches = islice(_own_loader(runner), self.num_iters)
             layers, count = average_statistics(model, batches)

@@ -8,7 +8,7 @@ import sys
 import time
 from typing import Any
 
-from mmengine.dist import get_world_size, is_main_process
+from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from rich.console import Console
@@ -16,6 +16,7 @@ from rich.file_proxy import FileProxy
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from mixssl.registry import HOOKS
+from mixssl.utils.distributed import total_batch
 
 __all__ = ["ProgressHook"]
 
@@ -91,7 +92,8 @@ class ProgressHook(Hook):
         assert self._progress is not None
         now = time.perf_counter()
         speed = (done - self._seen_iter) / max(now - self._seen_at, 1e-9)
-        facts = [f"{speed * _total_batch(runner):.0f} images/s"] if done > self._seen_iter else []
+        images = total_batch(runner.train_dataloader) or 1
+        facts = [f"{speed * images:.0f} images/s"] if done > self._seen_iter else []
         if "train/loss" in runner.message_hub.log_scalars:
             facts.append(f"loss {runner.message_hub.get_scalar('train/loss').current():.4f}")
         left = runner.message_hub.get_info("eta")
@@ -130,13 +132,6 @@ class ProgressHook(Hook):
             self._progress.stop()
             self._progress = None
         atexit.unregister(self._close)
-
-
-def _total_batch(runner: Runner) -> int:
-    """Images per iteration, all ranks together."""
-    loader = runner.train_dataloader
-    batch = loader.batch_size or getattr(loader.batch_sampler, "batch_size", None) or 1
-    return batch * get_world_size()
 
 
 def _clock(seconds: float) -> str:

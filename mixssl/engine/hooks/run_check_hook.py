@@ -9,13 +9,13 @@ from typing import Any
 
 from mmengine.dist import get_world_size, is_main_process
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import BaseLoop, EpochBasedTrainLoop, Runner
 from mmpretrain.datasets import CustomDataset
 from torch import nn
 
 from mixssl.datasets.named_failures import name_failures, parts_of
 from mixssl.registry import HOOKS
+from mixssl.utils.distributed import batch_size, unwrap
 from mixssl.utils.errors import ConfigError
 from mixssl.utils.names import OWN_KEYS
 from mixssl.utils.weights import mismatch, state_dict_of
@@ -52,7 +52,7 @@ class RunCheckHook(Hook):
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Compares the weights of ``load_from`` with the backbone; resuming is ExactResumeHook's."""
         if not runner._resume:
-            _check_start(_bare(runner), checkpoint, str(runner._load_from))
+            _check_start(unwrap(runner.model), checkpoint, str(runner._load_from))
 
     def before_train(self, runner: Runner) -> None:
         """Runs all checks."""
@@ -93,11 +93,10 @@ def check_loop(loop: BaseLoop) -> None:
     if not hasattr(loader.dataset, "__len__") or len(loader):
         return
     images, devices = len(loader.dataset), get_world_size()
-    batch = loader.batch_size or getattr(loader.batch_sampler, "batch_size", None)
     if not images:
         raise ConfigError("train_dataloader.dataset holds no image: name the folder that does")
     raise ConfigError(
-        f"train_dataloader.dataset has {images} images and a batch takes {batch}"
+        f"train_dataloader.dataset has {images} images and a batch takes {batch_size(loader)}"
         f"{f' on each of {devices} devices' if devices > 1 else ''}, so that an epoch has no step: set "
         f"train_dataloader.batch_size to at most {images // devices}"
     )
@@ -105,7 +104,7 @@ def check_loop(loop: BaseLoop) -> None:
 
 def headline(runner: Runner) -> str:
     """What is trained, on what, and how long, in one line."""
-    model, loader = _bare(runner), runner.train_dataloader
+    model, loader = unwrap(runner.model), runner.train_dataloader
     learned = sum(value.numel() for value in model.parameters() if value.requires_grad)
     mixer = getattr(getattr(model, "data_preprocessor", None), "mixer", None)
     mixed = "" if mixer is None else f" with {type(mixer).__name__}"
@@ -114,7 +113,7 @@ def headline(runner: Runner) -> str:
     if not hasattr(loader.dataset, "__len__"):
         return f"{what}: {getattr(runner, counts)} {counts.removeprefix('max_')}"
     *_, innermost = parts_of(loader.dataset)
-    batch = loader.batch_size or getattr(loader.batch_sampler, "batch_size", None)
+    batch = batch_size(loader)
     batches = f"{batch} images" if get_world_size() == 1 else f"{get_world_size()} x {batch} images"
     epochs = f" {runner.max_epochs} epochs," if counts == "max_epochs" else ""
     return (
@@ -172,7 +171,7 @@ def _check_classes(runner: Runner) -> None:
     classes = metainfo.get("classes")
     if not classes or isinstance(classes, str):
         return
-    for name, module in _bare(runner).named_modules():
+    for name, module in unwrap(runner.model).named_modules():
         kind, number = type(module).__name__, getattr(module, "num_classes", None)
         if not kind.endswith("Head") or any(word in kind for word in NOT_OF_THE_DATA):
             continue
@@ -186,7 +185,7 @@ def _check_classes(runner: Runner) -> None:
 
 def _check_queue(runner: Runner) -> None:
     """A queue that holds keys of most images, those in the batch among them."""
-    queue = getattr(_bare(runner), "queue_len", None)
+    queue = getattr(unwrap(runner.model), "queue_len", None)
     if not isinstance(queue, int) or not hasattr(runner.train_dataloader.dataset, "__len__"):
         return
     images = len(runner.train_dataloader.dataset)
@@ -211,8 +210,3 @@ def _check_start(model: nn.Module, checkpoint: dict, path: str) -> None:
             f"load_from is {path!r}, whose weights are not those of the model's backbone: {listed}. Name a checkpoint "
             "of the same backbone, or leave load_from out"
         )
-
-
-def _bare(runner: Runner) -> nn.Module:
-    """The model without a distributed wrapper."""
-    return runner.model.module if is_model_wrapper(runner.model) else runner.model

@@ -9,12 +9,12 @@ from typing import Any
 import torch
 from mmengine.dist import all_gather_object, all_reduce
 from mmengine.hooks import CheckpointHook, Hook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner, find_latest_checkpoint
 from torch import Tensor
 
 from mixssl.engine.whole_files import is_local
 from mixssl.registry import HOOKS
+from mixssl.utils.distributed import unwrap
 from mixssl.utils.errors import NonFiniteLossError
 from mixssl.utils.image_names import listed, not_finite
 
@@ -118,8 +118,7 @@ class StopOnNonFiniteLossHook(Hook):
 
     def _check_weights(self, runner: Runner) -> None:
         """Raises if a step has spoilt the weights although its loss was finite."""
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-        tensors = [p for p in model.state_dict().values() if p.is_floating_point()]
+        tensors = [p for p in unwrap(runner.model).state_dict().values() if p.is_floating_point()]
         if not tensors:
             return
         bad = (~torch.stack([t.isfinite().all() for t in tensors]).all()).long()
