@@ -33,11 +33,14 @@ from mixssl.engine.launch import run_tool
 from mixssl.evaluation import accuracy, extract_features, logistic_regression, weighted_knn
 from mixssl.utils.errors import ConfigError
 from mixssl.visualization import (
-    curves_figure,
+    Series,
     draw_mixtures,
+    embed,
     mixture_figure,
+    points_figure,
+    read_run,
+    runs_figure,
     save_figure,
-    tsne_figure,
 )
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -47,6 +50,8 @@ CONFIGS = {
 }
 UNTRAINED = "untrained"
 LOSSES = {"loss_clean": "loss on clean views", "loss_mix": "loss on mixtures"}
+LOG_INTERVAL = 10
+"""Steps between two points of a loss curve, of which each is the mean over these steps."""
 NEIGHBOURS = 10
 """k of k-NN: of the 1,297 images in the bank about 130 show the same digit; 200 could not all be right."""
 THREADS = 1
@@ -89,20 +94,16 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def pretrain(cfg: Config, name: str, console: Console) -> tuple[nn.Module, dict[str, list[float]]]:
-    """Trains a config in an empty work directory and returns the model and its losses at every step."""
+def pretrain(cfg: Config, name: str, console: Console) -> tuple[nn.Module, dict[str, Series]]:
+    """Trains a config in an empty work directory and returns the model and its losses."""
     shutil.rmtree(cfg.work_dir, ignore_errors=True)
+    cfg.default_hooks.logger.interval = LOG_INTERVAL
     runner = Runner.from_cfg(cfg)
     if not sys.stderr.isatty():
         runner.register_hook(EpochLines(name, console))
     runner.train()
-    scalars = runner.message_hub.log_scalars
-    curves = {
-        loss: [float(value) for value in scalars[f"train/{loss}"].data[0]]
-        for loss in LOSSES
-        if f"train/{loss}" in scalars
-    }
-    return runner.model, curves
+    logged = read_run(cfg.work_dir)
+    return runner.model, {words: logged[key] for key, words in LOSSES.items() if key in logged}
 
 
 def untrained(cfg: Config) -> nn.Module:
@@ -163,9 +164,11 @@ def draw(
     set_random_seed(args.seed)
     views, mixtures = draw_mixtures(mixed, 8, args.seed)
     norm = mixed.data_preprocessor
-    steps = len(next(iter(curves.values()))["loss_clean"]) // mixed.train_cfg.max_epochs
     labels = results[UNTRAINED].labels
-    panels = {f"{name}: k-NN {row.knn:.1f} %": row.features for name, row in results.items()}
+    points = {
+        f"{name}: k-NN {row.knn:.1f} %": embed(row.features, seed=args.seed)
+        for name, row in results.items()
+    }
     figures = {
         "mixtures": mixture_figure(
             views,
@@ -174,8 +177,8 @@ def draw(
             norm.std,
             title="Un-Mix on handwritten digits: λ of the own image, 1 − λ of its partner",
         ),
-        "curves": curves_figure(curves, steps, LOSSES, title="Pre-training on digits"),
-        "tsne": tsne_figure(panels, labels, seed=args.seed, title="t-SNE of the test images"),
+        "curves": runs_figure(curves, title="Pre-training on digits"),
+        "tsne": points_figure(points, labels, title="t-SNE of the test images"),
     }
     return {name: save_figure(figure, args.out / f"{name}.png") for name, figure in figures.items()}
 

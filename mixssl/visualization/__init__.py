@@ -2,19 +2,11 @@
 
 from mixssl.visualization.alignment import Distances, alignment_figure
 from mixssl.visualization.attention import attention_figure
-from mixssl.visualization.batches import (
-    build_model,
-    clean_views,
-    draw_mixtures,
-    sample_mixtures,
-)
-from mixssl.visualization.curves import curves_figure
+from mixssl.visualization.batches import build_model, clean_views, draw_mixtures, sample_mixtures
 from mixssl.visualization.detections import Found, detection_figure
-from mixssl.visualization.features import embed, points_figure, tsne_figure
-from mixssl.visualization.mixtures import mixture_figure, mixture_kind
-from mixssl.visualization.runs import Series, read_run, runs_figure
-from mixssl.visualization.scores import scores_figure
-from mixssl.visualization.stages import stages_figure
+from mixssl.visualization.features import embed, points_figure
+from mixssl.visualization.mixtures import mixture_figure, mixture_kind, stages_figure
+from mixssl.visualization.runs import Series, read_run, runs_figure, scores_figure
 from mixssl.visualization.style import figure_pixels, save_figure
 from mixssl.visualization.weights import convolutions, weight_numbers, weights_figure
 
@@ -27,7 +19,6 @@ __all__ = [
     "build_model",
     "clean_views",
     "convolutions",
-    "curves_figure",
     "detection_figure",
     "draw_mixtures",
     "embed",
@@ -41,7 +32,6 @@ __all__ = [
     "save_figure",
     "scores_figure",
     "stages_figure",
-    "tsne_figure",
     "weight_numbers",
     "weights_figure",
 ]

@@ -9,11 +9,14 @@ import numpy as np
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from mixssl.visualization.style import look, new_figure
+from mixssl.visualization.style import look, panels
 
 __all__ = ["Distances", "alignment_figure"]
 
-BINS = 60
+EDGES = np.linspace(0, 2, 61).tolist()
+"""Of the histograms' bins; two points of the unit sphere are at most 2 apart."""
+
+GREY = "#555555"
 
 
 class Distances(NamedTuple):
@@ -42,39 +45,15 @@ def alignment_figure(models: Mapping[str, Distances], title: str = "") -> Figure
     Returns:
         A figure with a panel of two histograms for each model, and one of alignment against uniformity, where the
         better corner is at the lower left.
-
-    Raises:
-        ValueError: No model.
     """
-    if not models:
-        raise ValueError("models is empty: give the distances of at least one model")
-    columns = min(len(models) + 1, 4)
-    lines = -(-(len(models) + 1) // columns)
-    figure = new_figure(0.8 + 3.6 * lines, title)
-    panels = list(figure.subplots(lines, columns, squeeze=False).flat)
-    for panel in panels[len(models) + 1 :]:
-        panel.set_axis_off()
-    plane = panels[len(models)]
-    edges = np.linspace(0, 2, BINS + 1)
-    for number, (panel, (name, found)) in enumerate(zip(panels, models.items(), strict=False)):
+    figure, (*own, plane) = panels(len(models) + 1, 4, 3.6, title)
+    for number, (panel, (name, found)) in enumerate(zip(own, models.items(), strict=True)):
         colour, marker = look(number)
+        views, images = found.views.cpu().numpy(), found.images.cpu().numpy()
         panel.hist(
-            found.views.cpu().numpy(),
-            edges,
-            density=True,
-            color=colour,
-            alpha=0.75,
-            label="two views of an image",
+            views, EDGES, density=True, color=colour, alpha=0.75, label="two views of an image"
         )
-        panel.hist(
-            found.images.cpu().numpy(),
-            edges,
-            density=True,
-            color="#555555",
-            histtype="step",
-            linewidth=1.8,
-            label="two images",
-        )
+        panel.hist(images, EDGES, density=True, color=GREY, histtype="step", label="two images")
         panel.set_title(name, fontsize=13)
         panel.set_xlabel("distance on the unit sphere", fontsize=11)
         panel.set_yticks([])
@@ -82,7 +61,6 @@ def alignment_figure(models: Mapping[str, Distances], title: str = "") -> Figure
         plane.scatter(
             found.uniformity, found.alignment, s=110, color=colour, marker=marker, label=name
         )
-    panels[0].set_ylabel("density", fontsize=11)
     plane.set_xlabel("uniformity (lower: more even)", fontsize=11)
     plane.set_ylabel("alignment (lower: closer)", fontsize=11)
     plane.set_title("all", fontsize=13)

@@ -19,12 +19,12 @@ from mixssl.structures import MixedView
 from mixssl.utils.errors import ConfigError
 from mixssl.visualization.mixtures import mixture_kind, only_row, row_of_two
 
-__all__ = ["build_model", "clean_views", "draw_mixtures", "sample_mixtures"]
+__all__ = ["IMAGES", "build_model", "clean_views", "draw_mixtures", "sample_mixtures"]
 
-_STEPS_PER_MIXTURE = 8
-"""Steps tried for each mixture wanted, so that a kind drawn one time in ten is still likely to be seen."""
-_IMAGES = 32
+IMAGES = 32
 """Images of a batch that take part: enough for any picture, and little memory where images are large."""
+STEPS_PER_MIXTURE = 8
+"""Steps tried for each mixture wanted, so that a kind drawn one time in ten is still likely to be seen."""
 
 
 def draw_mixtures(cfg: Config, number: int, seed: int = 0) -> tuple[list[Tensor], list[MixedView]]:
@@ -53,20 +53,17 @@ def draw_mixtures(cfg: Config, number: int, seed: int = 0) -> tuple[list[Tensor]
     if settings.get("mixer") is not None:
         preprocessor = MODELS.build({**settings, "seed": seed})
         mixer = preprocessor.mixer
+    elif cfg.get("model", {}).get("mix_block"):
+        model = build_model(cfg)
+        preprocessor, mixer = model.data_preprocessor, model.mixer
     else:
-        model = build_model(cfg) if cfg.get("model", {}).get("mix_block") else None
-        preprocessor, mixer = (
-            getattr(model, "data_preprocessor", None),
-            getattr(model, "mixer", None),
-        )
-    if mixer is None:
         raise ConfigError(
             "this config has no mixer, so there is nothing to draw: set data_preprocessor.mixer, "
             "for instance to dict(type='mixssl.UnMix')"
         )
     loader = {**cfg.train_dataloader, "num_workers": 0, "persistent_workers": False}
     batch = next(iter(Runner.build_dataloader(loader, seed=seed)))
-    views = clean_views(preprocessor, batch, _IMAGES)
+    views = clean_views(preprocessor, batch)
     clusters = _labels_for(mixer, batch, len(views[0])) if mixer.clusters else None
     return views, sample_mixtures(mixer, views, number, seed, clusters)
 
@@ -79,13 +76,13 @@ def build_model(cfg: Config) -> Any:
     return MODELS.build(model)
 
 
-def clean_views(preprocessor: nn.Module, batch: Any, images: int | None = None) -> list[Tensor]:
-    """What a data preprocessor makes of a batch in training before it mixes.
+def clean_views(preprocessor: nn.Module, batch: Any, images: int = IMAGES) -> list[Tensor]:
+    """What a data preprocessor makes of a batch's first images in training before it mixes.
 
     Args:
         preprocessor: Stays as it is: a copy makes what views there are to be made, with the draws of the next step.
         batch: Of the data loader.
-        images: Of the batch, from the first on; None for all.
+        images: Of the batch, from the first on.
 
     Returns:
         Clean views, each (N, C, H, W), normalised; a single one where the batch has no list of views.
@@ -128,14 +125,11 @@ def sample_mixtures(
     """
     random = StepRandom(seed)
     kinds: dict[str, list[MixedView]] = {}
-    for step in range(_STEPS_PER_MIXTURE * number):
+    for step in range(STEPS_PER_MIXTURE * number):
         made: list[Any] = mixer(views, random())
-        for drawn in made:
-            mixture = (
-                drawn.render(*clusters)
-                if isinstance(drawn, DeferredMixture) and clusters
-                else drawn
-            )
+        for mixture in made:
+            if isinstance(mixture, DeferredMixture) and clusters:
+                mixture = mixture.render(*clusters)
             one = only_row(mixture, row_of_two(mixture, step))
             kinds.setdefault(mixture_kind(mixture), []).append(one)
     turns = chain.from_iterable(zip_longest(*(kinds[kind] for kind in sorted(kinds))))

@@ -9,10 +9,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
 
 from mixssl.datasets.scene_painting import mask_of
-from mixssl.visualization.style import COLOURS, new_figure
+from mixssl.visualization.style import COLOURS, WIDTH, new_figure, outline
 
 __all__ = ["Found", "annotated", "detected", "detection_figure"]
 
@@ -57,13 +56,9 @@ def detected(sample: Any, least: float = 0.5) -> Found:
         sample: What its ``test_step`` returns for an image, with ``pred_instances``.
         least: Score above which a detection is kept.
     """
-    sure = sample.pred_instances[sample.pred_instances.scores > least].cpu()
-    return Found(
-        sure.bboxes.numpy(),
-        sure.labels.numpy(),
-        sure.scores.numpy(),
-        sure.masks.numpy() > 0 if "masks" in sure else None,
-    )
+    sure = sample.pred_instances[sample.pred_instances.scores > least].cpu().numpy()
+    masks = sure.masks > 0 if "masks" in sure else None
+    return Found(sure.bboxes, sure.labels, sure.scores, masks)
 
 
 def detection_figure(
@@ -74,6 +69,8 @@ def detection_figure(
 ) -> Figure:
     """Draws a row for each image and a column for each source of boxes, such as the annotations or a detector.
 
+    mmdet's visualizer draws into the image, where names beside boxes of 30 pixels can't be read.
+
     Args:
         images: (H, W, 3) uint8, red, green, blue.
         columns: Heading, then what is to be drawn in each image.
@@ -82,65 +79,32 @@ def detection_figure(
 
     Returns:
         A figure with ``len(images) * len(columns)`` axes, row by row.
-
-    Raises:
-        ValueError: If there is nothing to draw, or a column has not one entry per image.
     """
-    if not images or not columns:
-        raise ValueError("there is nothing to draw: give at least one image and one column")
-    for name, entries in columns.items():
-        if len(entries) != len(images):
-            raise ValueError(f"column {name!r} has {len(entries)} entries for {len(images)} images")
-    height = 12.0 / len(columns) * images[0].shape[0] / images[0].shape[1]
+    height = WIDTH / len(columns) * images[0].shape[0] / images[0].shape[1]
     figure = new_figure(height * len(images) + (1.1 if title else 0.6), title)
     grid = figure.subplots(len(images), len(columns), squeeze=False)
-    for row, image in enumerate(images):
-        for axis, (name, entries) in zip(grid[row], columns.items(), strict=True):
-            _draw(axis, image, entries[row], classes)
-            if row == 0:
-                axis.set_title(name, fontsize=13)
+    for axes, image, found in zip(grid, images, zip(*columns.values(), strict=True), strict=True):
+        for axis, own in zip(axes, found, strict=True):
+            _draw(axis, image, own, classes)
+    for axis, name in zip(grid[0], columns, strict=True):
+        axis.set_title(name, fontsize=13)
     return figure
 
 
 def _draw(axis: Axes, image: np.ndarray, found: Found, classes: Sequence[str]) -> None:
     """One image with masks, boxes, names and scores."""
     picture = image.astype(np.float32) / 255
-    for number, label in enumerate(found.labels):
-        if found.masks is not None:
-            mask = found.masks[number]
-            picture[mask] = (1 - TINT) * picture[mask] + TINT * np.array(to_rgb(_colour(label)))
+    colours = [EDGES[int(label) % len(EDGES)] for label in found.labels]
+    for colour, mask in zip(colours, [] if found.masks is None else found.masks, strict=False):
+        picture[mask] = (1 - TINT) * picture[mask] + TINT * np.array(to_rgb(colour))
     axis.imshow(picture)
-    axis.set_xticks([])
-    axis.set_yticks([])
-    for number, (box, label) in enumerate(zip(found.boxes, found.labels, strict=True)):
-        left, top, right, bottom = (float(edge) for edge in box)
-        # Pixel centres have whole coordinates, so a pixel's left edge lies half a pixel before.
-        corner = (left - 0.5, top - 0.5)
-        axis.add_patch(
-            Rectangle(
-                corner,
-                right - left,
-                bottom - top,
-                fill=False,
-                edgecolor=_colour(label),
-                linewidth=1.5,
-            )
-        )
+    axis.set(xticks=[], yticks=[])
+    for number, (colour, box) in enumerate(zip(colours, found.boxes, strict=True)):
+        left, top, right, bottom = box.tolist()
+        outline(axis, (top, left, bottom, right), colour)
         score = "" if found.scores is None else f" {found.scores[number]:.2f}"
         # Beneath the box where there is no room above it.
-        above = top > image.shape[0] / 12
-        axis.text(
-            corner[0],
-            top - 1 if above else bottom,
-            f"{classes[int(label)]}{score}",
-            fontsize=8,
-            color="black",
-            verticalalignment="bottom" if above else "top",
-            bbox={"facecolor": _colour(label), "edgecolor": "none", "pad": 0.8},
-            clip_on=True,
-        )
-
-
-def _colour(label: int) -> str:
-    """Of a class."""
-    return EDGES[int(label) % len(EDGES)]
+        place, side = (top - 1, "bottom") if top > image.shape[0] / 12 else (bottom, "top")
+        name = f"{classes[int(found.labels[number])]}{score}"
+        label = axis.text(left - 0.5, place, name, fontsize=8, va=side, clip_on=True)
+        label.set_bbox({"facecolor": colour, "edgecolor": "none", "pad": 0.8})

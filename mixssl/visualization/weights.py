@@ -8,17 +8,17 @@ import numpy as np
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from mixssl.visualization.style import COLOURS, new_figure
+from mixssl.utils.weights import mismatch
+from mixssl.visualization.style import look, panels
 
 __all__ = ["convolutions", "weight_numbers", "weights_figure"]
 
 BINS = 80
-"""At most; layers with few weights have fewer, lest their histograms be noise."""
+"""At most; layers with few weights have fewer, or their histograms would be noise."""
 NEAR_ZERO = 0.1
 """Weights below this share of the first model's spread count as close to zero."""
 TAIL = 0.001
 """Share of weights that may lie beyond either side of a panel."""
-_COLUMNS = 6
 
 
 def convolutions(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -45,23 +45,22 @@ def weight_numbers(
     Raises:
         ValueError: Models whose layers differ, or no layer.
     """
-    _check(layers_by_name)
-    first = next(iter(layers_by_name.values()))
     found: dict[str, dict[str, dict]] = {}
-    for layer, reference in first.items():
-        border = NEAR_ZERO * reference.double().std(unbiased=False).item()
+    for layer, reference in _shared_layers(layers_by_name).items():
+        border = NEAR_ZERO * reference.double().std(unbiased=False)
         found[layer] = {}
         for name, layers in layers_by_name.items():
             values = layers[layer].double().flatten()
             std = values.std(unbiased=False)
-            centred = values - values.mean()
-            found[layer][name] = {
-                "std": std.item(),
-                "min": values.min().item(),
-                "max": values.max().item(),
-                "kurtosis": (centred.pow(4).mean() / std.pow(4).clamp(min=1e-300)).item(),
-                "near_zero": 100.0 * (values.abs() < border).double().mean().item(),
+            fourth = (values - values.mean()).pow(4).mean()
+            numbers = {
+                "std": std,
+                "min": values.min(),
+                "max": values.max(),
+                "kurtosis": fourth / std.pow(4).clamp(min=1e-300),
+                "near_zero": 100.0 * (values.abs() < border).double().mean(),
             }
+            found[layer][name] = {key: value.item() for key, value in numbers.items()}
     return found
 
 
@@ -83,62 +82,43 @@ def weights_figure(
     Raises:
         ValueError: Models whose layers differ, no layer, or a number out of range.
     """
-    _check(layers_by_name)
-    layers = list(next(iter(layers_by_name.values())))
+    layers = list(_shared_layers(layers_by_name))
     chosen = list(range(1, len(layers) + 1)) if numbers is None else list(numbers)
-    if not chosen or not all(1 <= number <= len(layers) for number in chosen):
+    if not all(1 <= number <= len(layers) for number in chosen):
         raise ValueError(
             f"layers are {chosen}; there are {len(layers)} convolutions, counted from 1"
         )
-    columns = min(_COLUMNS, len(chosen))
-    lines = -(-len(chosen) // columns)
-    figure = new_figure(0.9 + (1.9 if columns == _COLUMNS else 3.0) * lines, title)
-    panels = list(figure.subplots(lines, columns, squeeze=False).flat)
-    for panel in panels[len(chosen) :]:
-        panel.set_axis_off()
-    for panel, number in zip(panels, chosen, strict=False):
+    figure, axes = panels(len(chosen), 6, 1.9 if len(chosen) > 5 else 3.0, title, margin=0.9)
+    for panel, number in zip(axes, chosen, strict=True):
         layer = layers[number - 1]
-        rows = {
-            name: found[layer].float().flatten().numpy() for name, found in layers_by_name.items()
-        }
-        both = np.concatenate(list(rows.values()))
-        low, high = np.quantile(both, [TAIL, 1 - TAIL])
-        bins = int(np.clip(np.sqrt(both.size / len(rows)) / 1.5, 10, BINS))
-        edges = np.linspace(low, high if high > low else low + 1e-6, bins + 1)
-        for colour, (name, values) in zip(COLOURS, rows.items(), strict=False):
-            panel.hist(values, edges, density=True, color=colour, alpha=0.3)
-            panel.hist(
-                values,
-                edges,
-                density=True,
-                color=colour,
-                histtype="step",
-                linewidth=1.3,
-                label=name,
-            )
+        values = [found[layer].float().flatten().numpy() for found in layers_by_name.values()]
+        together = np.concatenate(values)
+        low, high = np.quantile(together, [TAIL, 1 - TAIL])
+        bins = int(np.clip(np.sqrt(together.size / len(values)) / 1.5, 10, BINS))
+        edges = np.linspace(low, max(high, low + 1e-6), bins + 1).tolist()
+        for model, (name, own) in enumerate(zip(layers_by_name, values, strict=True)):
+            colour, _ = look(model)
+            panel.hist(own, edges, density=True, color=colour, alpha=0.3)
+            panel.hist(own, edges, density=True, color=colour, histtype="step", label=name)
         panel.set_title(f"{number}: {layer}", fontsize=9)
         panel.tick_params(labelsize=8)
         panel.set_yticks([])
         panel.locator_params(axis="x", nbins=4)
-    handles, entries = panels[0].get_legend_handles_labels()
+    handles, entries = axes[0].get_legend_handles_labels()
     figure.legend(handles, entries, loc="outside lower center", ncols=len(entries), fontsize=12)
     figure.supylabel("density of the weights", fontsize=11)
     return figure
 
 
-def _check(layers_by_name: Mapping[str, Mapping[str, Tensor]]) -> None:
-    """Raises unless the models have the same layers in the same shapes."""
-    first, *others = layers_by_name.items() if layers_by_name else [("", {})]
-    if not first[1]:
+def _shared_layers(layers_by_name: Mapping[str, Mapping[str, Tensor]]) -> Mapping[str, Tensor]:
+    """The first model's layers; a ValueError where there are none, or others have other ones."""
+    first = next(iter(layers_by_name.values()), {})
+    if not first:
         raise ValueError("there is no convolution to draw the weights of")
-    if len(layers_by_name) > len(COLOURS):
-        raise ValueError(f"{len(layers_by_name)} models; at most {len(COLOURS)} can be told apart")
-    shapes = {layer: value.shape for layer, value in first[1].items()}
-    for name, layers in others:
-        found = {layer: value.shape for layer, value in layers.items()}
-        wrong = [layer for layer in {**shapes, **found} if shapes.get(layer) != found.get(layer)]
+    for name, layers in layers_by_name.items():
+        wrong = mismatch(first, layers)
         if wrong:
             raise ValueError(
-                f"{name} and {first[0]} differ in {len(wrong)} convolutions ({wrong[0]} first); compare models of one "
-                "backbone"
+                f"{name} differs from the first model in its convolutions: {wrong}; compare models of one backbone"
             )
+    return first

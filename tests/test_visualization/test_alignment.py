@@ -22,8 +22,3 @@ def test_a_panel_for_each_model_and_all_in_one_plane() -> None:
     assert [place for place, height in bars.items() if height > 0] == [pytest.approx(0.3, abs=0.04)]
     points = [tuple(item.get_offsets()[0]) for item in plane.collections]
     assert points == [pytest.approx((-3.0, 0.09)), pytest.approx((-2.0, 0.2))]
-
-
-def test_no_model_is_named() -> None:
-    with pytest.raises(ValueError, match="models is empty"):
-        alignment_figure({})

@@ -37,9 +37,9 @@ def test_normalisation_is_undone() -> None:
 @pytest.mark.parametrize(
     ("images", "maps", "named"),
     [
-        (torch.zeros(0, 3, 4, 4), {"a": torch.zeros(0, 4, 4)}, "0 images"),
-        (torch.zeros(1, 3, 4, 4), {}, "0 models"),
-        (torch.zeros(1, 3, 4, 4), {"a": torch.zeros(2, 4, 4)}, "the maps of a"),
+        (torch.zeros(0, 3, 4, 4), {"a": torch.zeros(0, 4, 4)}, "at least one of both"),
+        (torch.zeros(1, 3, 4, 4), {}, "at least one of both"),
+        (torch.zeros(1, 3, 4, 4), {"a": torch.zeros(2, 4, 4)}, "of the same images"),
     ],
 )
 def test_bad_input_is_named(images: torch.Tensor, maps: dict, named: str) -> None:

@@ -1,4 +1,4 @@
-"""What runs have logged is read back as it was, and drawn."""
+"""What runs have logged is read back as it was, and drawn; so is what a comparison has found."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from mixssl.utils.errors import ConfigError
-from mixssl.visualization import Series, read_run, runs_figure
+from mixssl.visualization import Series, figure_pixels, read_run, runs_figure, scores_figure
 
 
 def write(folder: Path, stamp: str, rows: list[dict]) -> None:
@@ -77,3 +77,26 @@ def test_folders_without_figures_are_named(tmp_path: Path) -> None:
     write(tmp_path, "a", [])
     with pytest.raises(ConfigError, match="hold no figure"):
         read_run(tmp_path)
+
+
+def test_dots_and_bars_lie_where_the_values_do() -> None:
+    panels = {
+        "k-NN": {"a": {0: 50.0, 1: 60.0}, "b": {}},
+        "linear": {"a": {0: 70.0}, "c": {0: 80.0}},
+    }
+    figure = scores_figure(panels)
+    first, second = figure.axes
+    dots, bar = first.lines
+    assert list(dots.get_xdata()) == [50.0, 60.0] and list(dots.get_ydata()) == [0, 0]
+    assert list(bar.get_xdata()) == [55.0, 55.0]
+    assert [label.get_text() for label in first.get_yticklabels()] == ["a", "b", "c"]
+    assert [text.get_text() for text in second.texts] == ["70.0", "80.0"]
+    assert list(second.lines[2].get_ydata()) == [2]
+    low, high = first.get_ylim()
+    assert low > high, "the first row is on top"
+    assert figure_pixels(figure).shape[1] == 1200
+
+
+def test_no_scores_to_draw() -> None:
+    with pytest.raises(ValueError, match="nothing to draw"):
+        scores_figure({})

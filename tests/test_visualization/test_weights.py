@@ -62,10 +62,13 @@ def test_equal_weights_can_be_drawn() -> None:
     [
         ({}, None, "no convolution"),
         ({"a": {}}, None, "no convolution"),
-        ({"a": layers(), "b": layers(number=7)}, None, "b and a differ in 1 convolutions"),
+        (
+            {"a": layers(), "b": layers(number=7)},
+            None,
+            "b differs from the first model in its convolutions: 1 missing [(]conv7[)]",
+        ),
         ({"a": layers()}, [9], "there are 8 convolutions"),
         ({"a": layers()}, [0], "counted from 1"),
-        ({str(i): layers(number=1) for i in range(11)}, None, "at most 10"),
     ],
 )
 def test_bad_input_is_named(models: dict, numbers: list[int] | None, named: str) -> None:

@@ -25,7 +25,7 @@ from mixssl.models.heads.mochi_head import MoCHiDraw, synthesize
 from mixssl.registry import MIXERS, MODELS
 from mixssl.structures import MixedView
 from mixssl.visualization import mixture_figure, save_figure
-from mixssl.visualization.style import COLOURS, new_figure
+from mixssl.visualization.style import COLOURS, new_figure, pixels
 
 Norm = tuple[list[float], list[float]]
 """Mean and standard deviation per channel."""
@@ -99,11 +99,9 @@ def policies(views: Sequence[Tensor], norm: Norm) -> Figure:
         1.55 * len(POLICY_ROWS) + 0.8, "Predefined policies: the same images, partners and seed"
     )
     axes = figure.subplots(len(POLICY_ROWS), 2 + len(POLICIES), squeeze=False)
-    mean, std = (torch.tensor(part).view(-1, 1, 1) for part in norm)
 
     def show(axis: Axes, image: Tensor, caption: str) -> None:
-        pixels = ((image * std + mean) / 255).clamp(0, 1).permute(1, 2, 0)
-        axis.imshow(pixels.numpy(), interpolation="nearest")
+        axis.imshow(pixels(image, *norm).numpy(), interpolation="nearest")
         axis.set(xticks=[], yticks=[])
         axis.set_xlabel(caption, fontsize=12)
 

@@ -7,23 +7,18 @@ from typing import Any
 
 from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import EpochBasedTrainLoop, Runner
-from torch import Tensor, nn
+from torch import Tensor
 
 from mixssl.evaluation.state import in_evaluation
 from mixssl.mixing import Saliency
 from mixssl.models.parts import Clusters
 from mixssl.registry import HOOKS
+from mixssl.utils.distributed import unwrap
 from mixssl.utils.errors import ConfigError
 from mixssl.visualization import clean_views, figure_pixels, mixture_figure, sample_mixtures
 
 __all__ = ["MixtureGridHook"]
-
-_BY_EPOCH = "mixtures_epoch"
-_BY_ITER = "mixtures_iter"
-_IMAGES = 32
-"""Images that are mixed for a grid; few would often be mixed with themselves."""
 
 
 @HOOKS.register_module(name="MixtureGrid")
@@ -59,11 +54,8 @@ class MixtureGridHook(Hook):
         fixed: bool = True,
         seed: int = 0,
     ) -> None:
-        for name, value in {
-            "num": num,
-            "interval": interval,
-            "iter_interval": iter_interval,
-        }.items():
+        wanted = {"num": num, "interval": interval, "iter_interval": iter_interval}
+        for name, value in wanted.items():
             if value is not None and value < 1:
                 raise ConfigError(f"MixtureGrid: {name} is {value}; it must be at least 1.")
         if interval is None and iter_interval is None:
@@ -75,84 +67,80 @@ class MixtureGridHook(Hook):
         self.iter_interval = iter_interval
         self.fixed = fixed
         self.seed = seed
-        self._active = self._started = False
+        self._intervals: dict[str, int | None] = {}
+        self._drawn: dict[str, int] = {}
         self._views: list[Tensor] | None = None
         self._batch: Any = None
         self._samples: list[Any] = []
-        self._drawn: dict[str, int] = {}
 
     def before_train(self, runner: Runner) -> None:
-        """Looks whether there is anything to draw."""
-        if not isinstance(runner.train_loop, EpochBasedTrainLoop) and self.iter_interval is None:
+        """Looks whether there is anything to draw, and by what it is counted."""
+        by_epoch = isinstance(runner.train_loop, EpochBasedTrainLoop)
+        if not by_epoch and self.iter_interval is None:
             raise ConfigError(
                 "MixtureGrid: this run counts iterations and iter_interval is None; set it, for instance to 1000."
             )
-        mixes = getattr(_unwrapped(runner), "mixer", None) is not None
-        if not mixes:
+        self._intervals, self._drawn, self._views = {}, {}, None
+        if getattr(unwrap(runner.model), "mixer", None) is None:
             runner.logger.info("MixtureGrid: this run has no mixer, so there is nothing to draw.")
-        self._active = mixes and is_main_process()
-        self._started, self._views, self._drawn = False, None, {}
+        elif is_main_process():
+            self._intervals = {
+                "epoch": self.interval if by_epoch else None,
+                "iter": self.iter_interval,
+            }
 
     def before_train_epoch(self, runner: Runner) -> None:
         """Draws after the epochs so far, if it is their turn."""
-        if self._by_epoch(runner) and self._started:
-            assert self.interval is not None
-            if runner.epoch % self.interval == 0:
-                self._draw(runner, _BY_EPOCH, runner.epoch)
+        if self._drawn:
+            self._draw_due(runner, {"epoch": runner.epoch})
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
         """Draws from the first batch what the weights do that training starts from."""
-        if self._active and not (self.fixed and self._started):
+        if self._intervals and not (self.fixed and self._drawn):
             self._batch = data_batch
-        if self._active and not self._started:
-            self._started = True
-            self._draw_due(runner)
+            if not self._drawn:
+                self._draw_due(runner, {"epoch": runner.epoch, "iter": runner.iter}, always=True)
 
     def after_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None
     ) -> None:
         """Draws after the iterations so far, if it is their turn."""
-        if self._active and self.iter_interval and (runner.iter + 1) % self.iter_interval == 0:
-            self._draw(runner, _BY_ITER, runner.iter + 1)
+        self._draw_due(runner, {"iter": runner.iter + 1})
 
     def after_train(self, runner: Runner) -> None:
         """Draws what the last weights do, whatever the intervals, and lets the batch go."""
-        if self._started:
-            self._draw_due(runner)
-        self._batch = self._views = None
-        self._samples = []
+        if self._drawn:
+            self._draw_due(runner, {"epoch": runner.epoch, "iter": runner.iter}, always=True)
+        self._batch, self._views, self._samples = None, None, []
 
-    def _by_epoch(self, runner: Runner) -> bool:
-        """Whether grids are drawn by epochs here."""
-        by_epoch = isinstance(runner.train_loop, EpochBasedTrainLoop)
-        return self._active and self.interval is not None and by_epoch
-
-    def _draw_due(self, runner: Runner) -> None:
-        """Draws by whatever is counted, unless it has been drawn at this count."""
-        due = {_BY_EPOCH: runner.epoch} if self._by_epoch(runner) else {}
-        if self.iter_interval is not None:
-            due[_BY_ITER] = runner.iter
-        for name, step in due.items():
-            if self._drawn.get(name) != step:
+    def _draw_due(self, runner: Runner, counts: dict[str, int], always: bool = False) -> None:
+        """Draws by each count whose turn it is, or by all, but never twice at the same count."""
+        for name, step in counts.items():
+            interval = self._intervals.get(name)
+            if interval and self._drawn.get(name) != step and (always or step % interval == 0):
                 self._draw(runner, name, step)
 
     def _draw(self, runner: Runner, name: str, step: int) -> None:
         """Draws a grid and hands it to the visualizer."""
         start = time.perf_counter()
-        model = _unwrapped(runner)
+        model: Any = unwrap(runner.model)
         with in_evaluation(model):
             views = self._look(model)
             seed = self.seed if self.fixed else (self.seed + step) % 2**63
-            clusters = self._clusters(model)
-            mixtures = sample_mixtures(model.mixer, views, self.num, seed, clusters)
+            mixtures = sample_mixtures(model.mixer, views, self.num, seed, self._clusters(model))
             if any(mixture.learned for mixture in mixtures):
                 mixtures = model.render_mixtures(views, mixtures)
-            norm = _normalisation(model.data_preprocessor)
-            title = f"Mixtures after {step} {'epochs' if name == _BY_EPOCH else 'iterations'}"
-            figure = mixture_figure(views, mixtures, *norm, title=title)
-        runner.visualizer.add_image(name, figure_pixels(figure), step=step)
+            preprocessor, norm = model.data_preprocessor, {}
+            if preprocessor._enable_normalize:
+                norm = {
+                    key: getattr(preprocessor, key).flatten().tolist() for key in ("mean", "std")
+                }
+            title = f"Mixtures after {step} {'epochs' if name == 'epoch' else 'iterations'}"
+            figure = mixture_figure(views, mixtures, **norm, title=title)
+        runner.visualizer.add_image(f"mixtures_{name}", figure_pixels(figure), step=step)
         self._drawn[name] = step
-        runner.logger.info(f"{name} {step}: drawn in {time.perf_counter() - start:.1f} s")
+        seconds = time.perf_counter() - start
+        runner.logger.info(f"mixtures_{name} {step}: drawn in {seconds:.1f} s")
 
     def _clusters(self, model: Any) -> tuple[Tensor, Saliency] | None:
         """Clusters of the images and what matters to them, where the mixer asks for them."""
@@ -166,21 +154,8 @@ class MixtureGridHook(Hook):
         """Views to mix: of the first batch or of the latest."""
         if self._views is not None:
             return [view.to(next(model.parameters()).device) for view in self._views]
-        views = clean_views(model.data_preprocessor, self._batch, _IMAGES)
-        self._samples = (self._batch.get("data_samples") or [])[:_IMAGES]
+        views = clean_views(model.data_preprocessor, self._batch)
+        self._samples = (self._batch.get("data_samples") or [])[: len(views[0])]
         if self.fixed:
             self._views, self._batch = [view.cpu() for view in views], None
         return views
-
-
-def _unwrapped(runner: Runner) -> Any:
-    """The model without its distributed wrapper."""
-    return runner.model.module if is_model_wrapper(runner.model) else runner.model
-
-
-def _normalisation(preprocessor: nn.Module) -> tuple[list[float] | None, list[float] | None]:
-    """Mean and standard deviation per channel, in [0, 255], if the preprocessor normalises."""
-    if not getattr(preprocessor, "_enable_normalize", False):
-        return None, None
-    mean, std = (getattr(preprocessor, name).flatten().tolist() for name in ("mean", "std"))
-    return mean, std
