@@ -65,7 +65,7 @@ $(STAMP): $(REQUIREMENTS) setup.py mixssl/utils/versions.py
 	$(BIN)/pip install -q -r requirements/runtime.txt -r requirements/dev.txt -r requirements/docs.txt
 	MMCV_WITH_OPS=0 $(BIN)/pip install -q --no-deps -r requirements/mmcv.txt
 	$(BIN)/pip install -q --no-deps --no-build-isolation -e .
-	@$(BIN)/python -c 'import mixssl; print("mixssl", mixssl.__version__, "is installed")'
+	@$(BIN)/python -c 'import mixssl; print("mixssl", mixssl.__version__, "is installed; use it with: source $(VENV)/bin/activate")'
 	@touch $@
 
 # Without dependencies for the same reason.

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from mixssl.cli.experiment import COLUMNS
-from mixssl.engine.launch import run_tool
+from mixssl.cli.tool import run_tool
 from mixssl.utils.errors import ConfigError
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -29,7 +29,7 @@ from torch import Tensor, nn
 from mixssl import __version__
 from mixssl.cli.demo import short_run
 from mixssl.cli.provenance import commit, machine
-from mixssl.engine.launch import run_tool
+from mixssl.cli.tool import run_tool
 from mixssl.evaluation import accuracy, extract_features, logistic_regression, weighted_knn
 from mixssl.utils.errors import ConfigError
 from mixssl.visualization import (

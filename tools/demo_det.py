@@ -32,7 +32,7 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 from mixssl import __version__
 from mixssl.cli.demo import LossLines, short_run
 from mixssl.cli.provenance import commit, machine
-from mixssl.engine.launch import run_tool
+from mixssl.cli.tool import run_tool
 from mixssl.engine.whole_files import write_whole
 from mixssl.registry import DATASETS
 from mixssl.transfer import extract, read_checkpoint

@@ -10,6 +10,11 @@ launch() {
         sed -n '2,3p' "$0" >&2
         exit 2
     fi
+    if ! "$python" -c 'import importlib.util as u, sys; sys.exit(not (u.find_spec("torch") and u.find_spec("mmengine")))'; then
+        echo "$tool: $(command -v "$python") has no torch or no mmengine; after make setup run: source .venv/bin/activate," \
+            "or name a Python that has them with PYTHON=..." >&2
+        exit 2
+    fi
     local named=("${@:1:positional}")
     shift "$positional"
     local processes

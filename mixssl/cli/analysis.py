@@ -1,4 +1,4 @@
-"""What the tools that compare checkpoints share: arguments, the models by turns, pictures with their numbers."""
+"""What the tools that compare checkpoints share: the models by turns, pictures with their numbers."""
 
 from __future__ import annotations
 
@@ -11,32 +11,11 @@ from matplotlib.figure import Figure
 from mmengine.config import Config
 from torch import nn
 
-from mixssl.engine.evaluation import UNTRAINED, add_data_arguments, prepare_model, write_json
+from mixssl.engine.evaluation import prepare_model, write_json
 from mixssl.utils.errors import ConfigError
 from mixssl.visualization import save_figure
 
-__all__ = ["add_comparison_arguments", "each_model", "names_of", "save_both"]
-
-
-def add_comparison_arguments(parser: argparse.ArgumentParser, picture: str) -> None:
-    """Adds config, checkpoints, their names, data and the picture.
-
-    Args:
-        parser: Gains the arguments.
-        picture: Name of the picture's file by default.
-    """
-    parser.add_argument("config", help="config that the models were trained with")
-    parser.add_argument(
-        "checkpoints",
-        nargs="+",
-        help=f"their checkpoints; {UNTRAINED!r} for the weights it starts from",
-    )
-    parser.add_argument("--names", nargs="+", help="what to call them; default: file names")
-    parser.add_argument(
-        "--picture", help=f"default work_dirs/<config's name>/{picture}; the numbers go beside it"
-    )
-    parser.add_argument("--device", help="default: cuda where there is one, else cpu")
-    add_data_arguments(parser)
+__all__ = ["each_model", "names_of", "save_both"]
 
 
 def names_of(paths: Sequence[str], names: Sequence[str] | None) -> list[str]:

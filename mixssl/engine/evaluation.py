@@ -1,4 +1,4 @@
-"""What the tools that look at a pre-trained model share: arguments, the model with its weights, loaders, results."""
+"""What the tools that look at a pre-trained model share: the model with its weights, loaders, results."""
 
 from __future__ import annotations
 
@@ -18,7 +18,6 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from mixssl.datasets.named_failures import name_failures
-from mixssl.engine.cfg_options import add_cfg_options, merge_options
 from mixssl.engine.launch import load_config, set_data_root
 from mixssl.engine.one_line import explain
 from mixssl.evaluation import (
@@ -29,15 +28,14 @@ from mixssl.evaluation import (
 )
 from mixssl.evaluation.features import FEATURES, check_loader
 from mixssl.registry import MODELS
+from mixssl.utils.cfg_options import merge_options
 from mixssl.utils.config_checks import check_config, forbid_silent_download
 from mixssl.utils.errors import ConfigError
+from mixssl.utils.names import UNTRAINED
 from mixssl.utils.random_state import kept_random_state
 
 __all__ = [
-    "UNTRAINED",
     "Prepared",
-    "add_data_arguments",
-    "add_model_arguments",
     "in_one_line",
     "prepare",
     "prepare_loaders",
@@ -47,8 +45,6 @@ __all__ = [
     "write_json",
 ]
 
-UNTRAINED = "untrained"
-"""Given in place of a checkpoint: the weights that the config starts from."""
 LOADERS = ("knn_bank", "knn_query")
 """Keys of a config under which the images to learn from and those to classify are."""
 
@@ -83,33 +79,6 @@ class Prepared(NamedTuple):
             for loader in (self.bank, self.query)
         )
         return first, second
-
-
-def add_model_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds config, checkpoint and what belongs to the model."""
-    parser.add_argument("config", help="config that the model was trained with")
-    parser.add_argument(
-        "checkpoint", help=f"its checkpoint, or {UNTRAINED!r} for the weights it starts from"
-    )
-    parser.add_argument("--device", help="default: cuda where there is one, else cpu")
-    add_data_arguments(parser)
-
-
-def add_data_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds what belongs to the images, and where the result goes."""
-    parser.add_argument(
-        "--data",
-        metavar="CONFIG",
-        help="take knn_bank and knn_query from this config: the features of other images, by the same model",
-    )
-    parser.add_argument("--data-root", metavar="DIR", help="folder of the images")
-    parser.add_argument(
-        "--tokens", choices=["cls", "avg"], default="cls", help="for backbones that give tokens"
-    )
-    parser.add_argument(
-        "--out", metavar="JSON", help="file for the result; default: beside the checkpoint"
-    )
-    add_cfg_options(parser)
 
 
 def read_config(args: argparse.Namespace, path: str | None = None) -> Config:

@@ -1,66 +1,31 @@
-"""What tools/train.py and tools/test.py share: arguments, their place in the config, devices, and one-line errors."""
+"""From arguments to a config that can run here: its file, its loaders, its data, its devices."""
 
 from __future__ import annotations
 
 import argparse
-import logging
 import os
-import sys
-import time
 import traceback
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import torch
 from mmengine.config import Config
 
-from mixssl.engine.cfg_options import add_cfg_options
-from mixssl.engine.one_line import explain
 from mixssl.engine.processes import check_launch, join_on_cpus
 from mixssl.utils.config_checks import LOADERS, dataset_dicts
 from mixssl.utils.detection import require_detection
-from mixssl.utils.errors import ConfigError, NonFiniteLossError
+from mixssl.utils.errors import ConfigError
 from mixssl.utils.heap import keep_freed_memory
 
 __all__ = [
-    "add_common_arguments",
     "fill_loaders",
     "load_config",
     "prepare_devices",
-    "run_tool",
     "set_data_root",
     "set_pretrained",
 ]
 
 DETECTION = "mmdet"
 """Default scope of configs that need it."""
-
-
-def add_common_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds the arguments that training and testing share."""
-    parser.add_argument("config", help="config file")
-    parser.add_argument(
-        "--work-dir", help="folder for logs and checkpoints; default work_dirs/<config's name>"
-    )
-    parser.add_argument(
-        "--data-root", metavar="DIR", help="folder of the images, for every data set of the config"
-    )
-    parser.add_argument("--amp", action="store_true", help="mixed precision (needs a GPU)")
-    parser.add_argument(
-        "--no-pin-memory", action="store_true", help="set pin_memory=False in every data loader"
-    )
-    add_cfg_options(parser)
-    parser.add_argument(
-        "--launcher",
-        choices=["none", "pytorch", "slurm", "mpi"],
-        default="none",
-        help="what started the processes",
-    )
-    parser.add_argument(
-        "--traceback", action="store_true", help="say of an error also where it was found"
-    )  # run_tool takes it out of the arguments of every tool
-    parser.add_argument("--local_rank", "--local-rank", type=int, default=0, help=argparse.SUPPRESS)
 
 
 def load_config(args: argparse.Namespace) -> Config:
@@ -228,47 +193,3 @@ def prepare_devices(cfg: Config) -> list[str]:
     return [
         f"No GPU here: {torch.distributed.get_world_size()} processes on the CPU with gloo in place of {backend}."
     ]
-
-
-def run_tool(main: Callable[[], Any], name: str) -> int:
-    """Runs a tool; what a person can set right becomes one line, and with ``--traceback`` also where it was found.
-
-    Returns:
-        Exit code: 0, 2 for what a person can set right, 3 for a loss that is not finite, 130 for Ctrl-C before
-        training.
-
-    Raises:
-        Exception: A fault of the program, as it was.
-    """
-    whole = "--traceback" in sys.argv
-    sys.argv = [word for word in sys.argv if word != "--traceback"]
-    logging.raiseExceptions = False  # a full disk would print a traceback for every line of the log
-    try:
-        main()
-    except NonFiniteLossError as error:
-        return _say(f"{name}: stopped: {error}", code=3)
-    except KeyboardInterrupt:
-        return _say(f"{name}: interrupted before there was anything to save", code=130)
-    except Exception as error:
-        line = explain(error)
-        if line is None:
-            raise
-        if whole:
-            traceback.print_exc()
-        return _say(f"{name}: {line}", code=2)
-    return 0
-
-
-def _say(line: str, code: int) -> int:
-    """Prints a line once, however many processes there are."""
-    rank = int(
-        os.environ.get(
-            "RANK", os.environ.get("SLURM_PROCID", os.environ.get("OMPI_COMM_WORLD_RANK", "0"))
-        )
-    )
-    if rank:
-        # The first process to leave makes the launcher end the others: let it be process 0, if that knows it too.
-        time.sleep(10)
-    sys.stderr.write(f"{line}\n")
-    sys.stderr.flush()
-    return code

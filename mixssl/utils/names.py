@@ -10,7 +10,7 @@ from typing import Any
 
 from mixssl.utils.errors import ConfigError
 
-__all__ = ["OWN_KEYS", "check_keys", "did_you_mean", "known_keys"]
+__all__ = ["OWN_KEYS", "UNTRAINED", "check_keys", "did_you_mean", "known_keys"]
 
 OWN_KEYS = frozenset(
     {
@@ -44,6 +44,8 @@ OF_MMENGINE = frozenset(
     }
 )
 """Keys that mmengine's runners and tools read beside the arguments of its Runner."""
+UNTRAINED = "untrained"
+"""Given in place of a checkpoint: the weights that a config starts from."""
 CLOSE = 0.9
 """How alike two names must be for one to be taken for the other, from 0 to 1; configs name things of their own too."""
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 from mmengine.registry import Registry
 
-from mixssl.engine.launch import run_tool
+from mixssl.cli.tool import run_tool
 from mixssl.engine.one_line import explain
 from mixssl.models.layers import SplitBN
 from mixssl.utils.errors import ConfigError

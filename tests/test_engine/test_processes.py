@@ -1,13 +1,12 @@
 """What processes learn from the environment that a launcher or Slurm gives them."""
 
 import os
-import runpy
 from pathlib import Path
 
 import pytest
 from mmengine.config import Config
-from support.tools import ROOT
 
+from mixssl.cli.train import choose_checkpoint
 from mixssl.engine.processes import check_launch, launched_processes, requeued
 from mixssl.utils.errors import ConfigError
 
@@ -52,11 +51,10 @@ def test_jobs_of_slurm_meet_at_ports_of_their_own(monkeypatch: pytest.MonkeyPatc
 def test_a_job_that_was_queued_again_is_resumed(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    choose = runpy.run_path(str(ROOT / "tools/train.py"))["choose_checkpoint"]
 
     def chosen(resume: str | None) -> tuple[bool, str | None]:
         cfg = Config({"work_dir": str(tmp_path)})
-        choose(cfg, resume)
+        choose_checkpoint(cfg, resume)
         return bool(cfg.get("resume")), cfg.get("load_from")
 
     start, own = tmp_path / "start.pth", tmp_path / "epoch_2.pth"

@@ -10,9 +10,10 @@ from mmengine.config import Config
 from mmengine.registry import HOOKS, DefaultScope
 from mmengine.visualization import Visualizer
 from support.tiny import backbone, build
-from support.tools import NAME, ROOT, call_tool, load_tool, write_tiny
+from support.tools import NAME, ROOT, call_tool, write_tiny
 
 import mixssl.registry  # noqa: F401
+from mixssl.cli.testing import drawing
 from mixssl.utils.detection import missing_for_detection
 
 CONFIG = """
@@ -91,7 +92,7 @@ def test_pictures_are_drawn_by_the_hook_of_the_configs_own_library(
 ):
     monkeypatch.chdir(tmp_path)  # mmdet's hook would put a relative folder below the work directory
     args = Namespace(show=False, show_dir="shown", wait_time=2, interval=1)
-    hook = load_tool("test").drawing(Config({"default_scope": scope}), args)
+    hook = drawing(Config({"default_scope": scope}), args)
     assert hook["type"] == kind and Path(hook[folder]).absolute() == tmp_path / "shown"
     assert Path(hook[folder]).is_absolute() == (scope == "mmdet")
     with DefaultScope.overwrite_default_scope(scope):

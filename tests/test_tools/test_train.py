@@ -1,13 +1,14 @@
 """tools/train.py from the command line: stop and resume, a loss that blows up, and every line about bad input."""
 
 import json
-import runpy
 import signal
 
 import pytest
 import torch
 from mmengine.config import Config
-from support.tools import ROOT, call_tool, start_tool, write_tiny
+from support.tools import call_tool, start_tool, write_tiny
+
+from mixssl.cli.train import batch_note, latest_checkpoint
 
 
 @pytest.fixture(autouse=True)
@@ -180,12 +181,11 @@ def test_the_command_line_reaches_the_config(tiny, tmp_path):
 
 @pytest.mark.parametrize("named", ["elsewhere/epoch_2.pth", "elsewhere/gone.pth", ""])
 def test_resume_finds_the_checkpoint_of_a_folder_that_was_moved(named, tmp_path):
-    latest = runpy.run_path(str(ROOT / "tools" / "train.py"))["latest_checkpoint"]
-    assert latest(str(tmp_path)) is None
+    assert latest_checkpoint(str(tmp_path)) is None
     (tmp_path / "last_checkpoint").write_text(named)
-    assert latest(str(tmp_path)) is None
+    assert latest_checkpoint(str(tmp_path)) is None
     (tmp_path / "epoch_2.pth").touch()
-    assert latest(str(tmp_path)) == str(tmp_path / "epoch_2.pth")
+    assert latest_checkpoint(str(tmp_path)) == str(tmp_path / "epoch_2.pth")
 
 
 @pytest.mark.parametrize(
@@ -203,5 +203,5 @@ def test_resume_finds_the_checkpoint_of_a_folder_that_was_moved(named, tmp_path)
 )
 def test_batches_of_another_size_than_the_learning_rates_are_noted(scaling, processes, note):
     cfg = Config({"auto_scale_lr": scaling, "train_dataloader": {"batch_size": 2}})
-    notes = runpy.run_path(str(ROOT / "tools" / "train.py"))["batch_note"](cfg, processes)
+    notes = batch_note(cfg, processes)
     assert [note in line for line in notes] == ([True] if note else [])

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import torch
 
-from mixssl.cli.analysis import add_comparison_arguments, each_model, save_both
+from mixssl.cli.analysis import each_model, save_both
+from mixssl.cli.arguments import add_comparison_arguments
+from mixssl.cli.tool import run_tool
 from mixssl.engine.evaluation import in_one_line, prepare_loaders, read_config
-from mixssl.engine.launch import run_tool
 from mixssl.evaluation import attention_maps, spread
 from mixssl.utils.errors import ConfigError
 from mixssl.visualization import attention_figure

@@ -9,8 +9,8 @@ from pathlib import Path
 from statistics import mean
 
 from mixssl.cli.analysis import names_of, save_both
+from mixssl.cli.tool import run_tool
 from mixssl.engine.evaluation import in_one_line
-from mixssl.engine.launch import run_tool
 from mixssl.utils.checkpoints import read_checkpoint
 from mixssl.utils.weights import part_of, state_dict_of
 from mixssl.visualization import convolutions, weight_numbers, weights_figure

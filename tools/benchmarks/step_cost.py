@@ -37,9 +37,9 @@ from mixssl.cli.benchmark import (
     view_sizes,
 )
 from mixssl.cli.without_mixture import mixture_switch, without_mixture
-from mixssl.engine.cfg_options import add_cfg_options, merge_options
 from mixssl.registry import MODELS
 from mixssl.structures import BLOCK, AnyTerm, MixedView
+from mixssl.utils.cfg_options import add_cfg_options, merge_options
 
 FORWARD, BACKWARD = 1, 2
 

@@ -38,10 +38,10 @@ from mixssl.cli.benchmark import (
 )
 from mixssl.cli.phases import Phases
 from mixssl.cli.without_mixture import without_mixture
-from mixssl.engine.cfg_options import add_cfg_options, merge_options
 from mixssl.engine.data_options import apply_data_options
 from mixssl.engine.launch import fill_loaders, set_data_root
 from mixssl.engine.step_options import OF_MODEL
+from mixssl.utils.cfg_options import add_cfg_options, merge_options
 
 OPTIONS = ("device_augment", "in_memory", "amp", "fused_optimizer", *OF_MODEL)
 

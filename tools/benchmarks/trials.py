@@ -21,7 +21,7 @@ import torch
 
 from mixssl import __version__
 from mixssl.cli.provenance import commit
-from mixssl.engine.launch import run_tool
+from mixssl.cli.tool import run_tool
 from mixssl.engine.whole_files import write_whole
 from mixssl.utils.errors import ConfigError
 

@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from mixssl.engine.launch import run_tool
+from mixssl.cli.tool import run_tool
 from mixssl.engine.whole_files import write_whole
 from mixssl.transfer import LAYOUTS, extract, read_checkpoint, resnet_tensors
 from mixssl.transfer.arrival import check_arrival, detector_tensors

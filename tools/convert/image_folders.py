@@ -14,8 +14,8 @@ from pathlib import Path
 import mmcv
 from mmpretrain.datasets import BaseDataset
 
+from mixssl.cli.tool import run_tool
 from mixssl.datasets import CIFAR10, CIFAR100, STL10, TinyImageNet
-from mixssl.engine.launch import run_tool
 from mixssl.utils.errors import ConfigError
 
 DATASETS = {"cifar10": CIFAR10, "cifar100": CIFAR100, "stl10": STL10, "tiny_imagenet": TinyImageNet}

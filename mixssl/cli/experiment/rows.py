@@ -17,8 +17,8 @@ from mmengine.config import Config
 from mixssl.cli.experiment.keys import has_place, in_words, label, look_up
 from mixssl.cli.experiment.lengths import fit_epochs
 from mixssl.cli.without_mixture import mixture_switch, without_mixture
-from mixssl.engine.cfg_options import merge_options
 from mixssl.engine.launch import load_config, set_data_root
+from mixssl.utils.cfg_options import merge_options
 from mixssl.utils.config_checks import check_config, forbid_silent_download
 from mixssl.utils.errors import ConfigError
 

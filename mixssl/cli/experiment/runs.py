@@ -15,9 +15,9 @@ from typing import Any
 from mixssl.cli.experiment.processes import LOG, call, last_line
 from mixssl.cli.experiment.rows import Row
 from mixssl.cli.provenance import commit, machine
-from mixssl.engine.evaluation import UNTRAINED
 from mixssl.engine.whole_files import write_whole
 from mixssl.utils.errors import ConfigError
+from mixssl.utils.names import UNTRAINED
 
 __all__ = ["Outcome", "Runs", "measured_cost"]
 

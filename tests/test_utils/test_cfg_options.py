@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from mmengine.config import Config
 
-from mixssl.engine.cfg_options import add_cfg_options, merge_options
+from mixssl.utils.cfg_options import add_cfg_options, merge_options
 from mixssl.utils.errors import ConfigError
 
 
