@@ -5,7 +5,7 @@ from mixssl.datasets.digit_scenes import DigitScenes
 from mixssl.datasets.digits import Digits
 from mixssl.datasets.in_memory import InMemory
 from mixssl.datasets.stl10 import STL10
-from mixssl.datasets.subsets import ClassBalancedSubset, ListedSubset
+from mixssl.datasets.subsets import class_balanced_subset, listed_subset
 from mixssl.datasets.tiny_imagenet import TinyImageNet
 from mixssl.datasets.transforms import GaussianNoise, KeepDifficult, PackImages
 from mixssl.datasets.xml_boxes import XMLBoxes
@@ -14,14 +14,14 @@ __all__ = [
     "CIFAR10",
     "CIFAR100",
     "STL10",
-    "ClassBalancedSubset",
     "DigitScenes",
     "Digits",
     "GaussianNoise",
     "InMemory",
     "KeepDifficult",
-    "ListedSubset",
     "PackImages",
     "TinyImageNet",
     "XMLBoxes",
+    "class_balanced_subset",
+    "listed_subset",
 ]

@@ -9,13 +9,13 @@ from mmcv.transforms import LoadImageFromFile
 from mmengine.fileio import exists, isdir, join_path, list_dir_or_file
 from mmpretrain import datasets as upstream
 
+from mixssl.datasets.published import by_turns, require_root
 from mixssl.registry import DATASETS
 from mixssl.utils.errors import ConfigError
 
 __all__ = ["CIFAR10", "CIFAR100"]
 
 FORMS = ("binary", "folder")
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".ppm")
 
 
 @DATASETS.register_module()
@@ -65,23 +65,25 @@ class CIFAR10(upstream.CIFAR10):
             raise ConfigError(
                 f"{name}: only the binary form can be downloaded; drop form='folder' or download=True."
             )
-        if not data_root and not kwargs.get("data_prefix"):
-            raise ConfigError(
-                f"{name}: no data_root given; name the folder that holds the data set."
-            )
+        require_root(self, data_root or kwargs.get("data_prefix", ""))
         self.form = form
         self._verified = False
         super().__init__(data_root=data_root, split=split, download=download, **kwargs)
 
     def load_data_list(self) -> list[dict[str, Any]]:
         """Read this split, after making sure that it is there, and fit the loading step to the form."""
-        self.form = self._find_form()
-        steps = [t for t in self.pipeline.transforms if not isinstance(t, LoadImageFromFile)]
+        root = self.data_prefix["root"]
+        folder, binary = join_path(root, self.split), exists(join_path(root, self.base_folder))
+        self.form = self.form or ("folder" if isdir(folder) and not binary else "binary")
+        loading = [t for t in self.pipeline.transforms if isinstance(t, LoadImageFromFile)]
+        steps = [t for t in self.pipeline.transforms if t not in loading]
         if self.form == "folder":
-            loaders = [t for t in self.pipeline.transforms if isinstance(t, LoadImageFromFile)]
-            self.pipeline.transforms = [*(loaders or [LoadImageFromFile()]), *steps]
-            return self._load_folders()
+            self.pipeline.transforms = [*(loading or [LoadImageFromFile()]), *steps]
+            return self._load_folders(folder)
         self.pipeline.transforms = steps
+        if not self.download and not self._check_integrity():
+            what = "incomplete or damaged files" if binary else "no data of the binary form"
+            raise ConfigError(self._missing(what))
         return [
             {
                 "img": np.ascontiguousarray(info["img"][..., ::-1]),
@@ -91,25 +93,6 @@ class CIFAR10(upstream.CIFAR10):
             }
             for info in super().load_data_list()
         ]
-
-    def _find_form(self) -> str:
-        """Tell the form from what lies in the root.
-
-        Raises:
-            ConfigError: Neither form is there, or the binary files are incomplete or damaged.
-        """
-        root = self.data_prefix["root"]
-        found = {
-            "binary": exists(join_path(root, self.base_folder)),
-            "folder": isdir(join_path(root, self.split)),
-        }
-        form = self.form or next((form for form in FORMS if found[form]), "binary")
-        if form == "folder" and not found["folder"]:
-            raise ConfigError(self._missing("no such image folder"))
-        if form == "binary" and not self.download and not self._check_integrity():
-            what = "incomplete or damaged files" if found["binary"] else "nothing of the kind"
-            raise ConfigError(self._missing(what))
-        return form
 
     def _missing(self, what: str) -> str:
         root, name = self.data_prefix["root"], type(self).__name__
@@ -125,27 +108,18 @@ class CIFAR10(upstream.CIFAR10):
         self._verified = self._verified or super()._check_integrity()
         return self._verified
 
-    def _load_folders(self) -> list[dict[str, Any]]:
+    def _load_folders(self, root: str) -> list[dict[str, Any]]:
         """Paths and labels, the classes by turns; the pixels are read when asked for."""
-        name, root = type(self).__name__, join_path(self.data_prefix["root"], self.split)
+        if not isdir(root):
+            raise ConfigError(self._missing("no such image folder"))
         folders = sorted(list_dir_or_file(root, list_file=False))
         unknown = [folder for folder in folders if folder not in self.class_to_idx]
         if unknown:
             raise ConfigError(
-                f"{name}: {root!r} holds the folder {unknown[0]!r}, which is no class; rename it to one of "
-                f"{', '.join(self.CLASSES[:3])}, ... or pass classes=."
+                f"{type(self).__name__}: {root!r} holds the folder {unknown[0]!r}, which is no class; rename it to one "
+                f"of {', '.join(self.CLASSES[:3])}, ... or pass classes=."
             )
-        # The first image of every class, then the second: a part by `indices` has all classes, as in the binary form,
-        # and not the airplanes alone.
-        turns = sorted(
-            (turn, self.class_to_idx[folder], join_path(root, folder, file))
-            for folder in folders
-            for turn, file in enumerate(
-                sorted(list_dir_or_file(join_path(root, folder), list_dir=False))
-            )
-            if file.lower().endswith(IMAGE_SUFFIXES)
-        )
-        samples = [{"img_path": path, "gt_label": label} for _, label, path in turns]
+        samples = by_turns({self.class_to_idx[name]: join_path(root, name) for name in folders})
         if not samples:
             raise ConfigError(self._missing(f"no image in the class folders of {self.split!r}"))
         return samples

@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 import numpy as np
-from mmpretrain.datasets import BaseDataset
 
-from mixssl.datasets.files import require_files, require_root
+from mixssl.datasets.published import Published
 from mixssl.registry import DATASETS
 from mixssl.utils.errors import ConfigError
 
 __all__ = ["STL10"]
 
 SIZE = 96
+CLASSES = ("airplane", "bird", "car", "cat", "deer", "dog", "horse", "monkey", "ship", "truck")
 PARTS = {
     "train": ("train",),
     "test": ("test",),
@@ -24,7 +24,7 @@ PARTS = {
 
 
 @DATASETS.register_module()
-class STL10(BaseDataset):
+class STL10(Published):
     """STL-10: images of 96x96 pixels in 10 classes, 5,000 to train on, 8,000 to test on, 100,000 without a label.
 
     Reads ``<data_root>/stl10_binary/{train,test,unlabeled}_X.bin`` and ``{train,test}_y.bin`` as published, or the same
@@ -42,31 +42,14 @@ class STL10(BaseDataset):
         ConfigError: A ValueError. An unknown split, no root, or files that are missing or cut off.
     """
 
-    METAINFO: ClassVar[dict[str, Any]] = {
-        "classes": (
-            "airplane",
-            "bird",
-            "car",
-            "cat",
-            "deer",
-            "dog",
-            "horse",
-            "monkey",
-            "ship",
-            "truck",
-        )
-    }
+    METAINFO: ClassVar[dict[str, Any]] = {"classes": CLASSES}
+    splits = tuple(PARTS)
     base_folder = "stl10_binary"
+    content = "{train,test,unlabeled}_X.bin and {train,test}_y.bin"
 
     def __init__(self, data_root: str = "", split: str = "train", **kwargs: Any) -> None:
-        if split not in PARTS:
-            known = ", ".join(map(repr, PARTS))
-            raise ConfigError(f"STL10: split is {split!r}; choose one of {known}.")
-        require_root(self, data_root)
-        self.split = split
         self._maps: dict[str, np.ndarray] = {}
-        kwargs.setdefault("ann_file", "")
-        super().__init__(data_root=data_root, **kwargs)
+        super().__init__(data_root, split, **kwargs)
 
     def load_data_list(self) -> list[dict[str, Any]]:
         """Number the images of this split; the pixels are read when asked for."""
@@ -94,25 +77,10 @@ class STL10(BaseDataset):
         """Without the maps: copied into a worker they would be all their pixels, and each worker maps for itself."""
         return self.__dict__ | {"_maps": {}}
 
-    def extra_repr(self) -> list[str]:
-        """Lines that ``repr`` adds."""
-        return [f"Split: \t{self.split}", f"Root: \t{self.data_root}"]
-
-    def _file(self, name: str) -> str:
-        """Path of one of the files."""
-        (path,) = require_files(
-            self,
-            self.data_root,
-            [name],
-            folder=self.base_folder,
-            whole=f"{self.base_folder}/ with {{train,test,unlabeled}}_X.bin and {{train,test}}_y.bin as published",
-        )
-        return path
-
     def _pixels(self, part: str) -> np.ndarray:
         """Images of a file, (N, 3, 96, 96), channel, column, row."""
         if part not in self._maps:
-            path = self._file(f"{part}_X.bin")
+            path = self.file(f"{part}_X.bin")
             flat = np.memmap(path, dtype=np.uint8, mode="r")
             if flat.size == 0 or flat.size % (3 * SIZE * SIZE):
                 raise ConfigError(
@@ -124,7 +92,7 @@ class STL10(BaseDataset):
 
     def _labels(self, part: str) -> np.ndarray:
         """Labels of a file, from 0."""
-        path = self._file(f"{part}_y.bin")
+        path = self.file(f"{part}_y.bin")
         labels = np.fromfile(path, dtype=np.uint8).astype(int) - 1
         images = len(self._pixels(part))
         if len(labels) != images or labels.min() < 0 or labels.max() > 9:

@@ -14,7 +14,7 @@ from mmengine.fileio import list_from_file
 from mmengine.logging import print_log
 from PIL import Image, UnidentifiedImageError
 
-from mixssl.datasets.files import require_root
+from mixssl.datasets.published import require_root
 from mixssl.registry import DATASETS
 from mixssl.utils.errors import ConfigError
 from mixssl.utils.names import did_you_mean
@@ -108,6 +108,7 @@ class XMLBoxes(BaseDataset):
     ) -> None:
         require_root(self, data_root)
         self.faults: Counter[str] = Counter()
+        self._unknown: Counter[str] = Counter()
         self.min_size, self.img_suffix = min_size, img_suffix
         classes = (metainfo or self.METAINFO).get("classes")
         if not classes:
@@ -133,6 +134,7 @@ class XMLBoxes(BaseDataset):
                 "in VOC. Set data_root to the folder that holds them, and ann_file to the list."
             )
         self.faults.clear()
+        self._unknown.clear()
         names = [line.strip() for line in list_from_file(self.ann_file) if line.strip()]
         found = [sample for sample in map(self._sample, names) if sample is not None]
         if not found:
@@ -141,6 +143,7 @@ class XMLBoxes(BaseDataset):
                 f"in {self.data_root!r}; expected JPEGImages/NAME{self.img_suffix} and Annotations/NAME.xml."
             )
         self._check_classes(found)
+        self.faults.update({f"{UNKNOWN}: {name!r}": n for name, n in self._unknown.items()})
         boxes = sum(len(sample["instances"]) for sample in found)
         wrong = "; ".join(f"{count} {fault}" for fault, count in sorted(self.faults.items()))
         print_log(
@@ -152,19 +155,14 @@ class XMLBoxes(BaseDataset):
     def _check_classes(self, samples: list[dict[str, Any]]) -> None:
         """Raises where no box is of any class, or where a class without boxes is nearly a name that is none."""
         seen = {instance["bbox_label"] for sample in samples for instance in sample["instances"]}
-        strange = {
-            fault.removeprefix(f"{UNKNOWN}: ").strip("'"): count
-            for fault, count in self.faults.items()
-            if fault.startswith(UNKNOWN)
-        }
-        named = ", ".join(f"{count} of {name!r}" for name, count in sorted(strange.items()))
-        if strange and not seen:
+        named = ", ".join(f"{n} of {name!r}" for name, n in sorted(self._unknown.items()))
+        if named and not seen:
             raise ConfigError(
                 f"XMLBoxes: no box of {self.ann_file!r} is of the classes {tuple(self._labels)}; there are {named}: "
                 "set metainfo=dict(classes=(...)) to names that are there"
             )
-        for name in [name for name, label in self._labels.items() if label not in seen]:
-            near = did_you_mean(name, strange)
+        for name in (name for name, label in self._labels.items() if label not in seen):
+            near = did_you_mean(name, self._unknown)
             if near:
                 raise ConfigError(
                     f"XMLBoxes: no box of {self.ann_file!r} is of the class {name!r}, and {named} are of none{near}"
@@ -201,18 +199,18 @@ class XMLBoxes(BaseDataset):
             self.faults[NO_CLASS] += 1
             return None
         if name not in self._labels:
-            self.faults[f"{UNKNOWN}: {name!r}"] += 1
+            self._unknown[name] += 1
             return None
         try:
-            corners = [float(thing.findtext(f"bndbox/{corner}") or "") for corner in CORNERS]
+            xmin, ymin, xmax, ymax = (
+                float(thing.findtext(f"bndbox/{corner}") or "") for corner in CORNERS
+            )
         except ValueError:
-            corners = [math.nan]
-        if not all(map(math.isfinite, corners)):
+            xmin = ymin = xmax = ymax = math.nan
+        if not all(map(math.isfinite, (xmin, ymin, xmax, ymax))):
             self.faults[UNREADABLE_BOX] += 1
             return None
-        box, faults = clean_box(
-            (corners[0], corners[1], corners[2], corners[3]), size, self.min_size
-        )
+        box, faults = clean_box((xmin, ymin, xmax, ymax), size, self.min_size)
         self.faults.update(faults)
         if box is None:
             return None

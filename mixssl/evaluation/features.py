@@ -12,10 +12,10 @@ from mmpretrain.models import ImageClassifier
 from torch import Tensor, nn
 from torch.utils.data import BatchSampler, DataLoader, SequentialSampler
 
+from mixssl.datasets.named_failures import listed, not_finite
 from mixssl.evaluation.state import undisturbed
 from mixssl.utils.distributed import unwrap
 from mixssl.utils.errors import ConfigError
-from mixssl.utils.image_names import listed, not_finite
 
 __all__ = [
     "FEATURES",

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
-from mixssl.datasets.scene_painting import mask_of
+from mixssl.datasets.digit_scenes import mask_of
 from mixssl.visualization.style import COLOURS, WIDTH, new_figure, outline
 
 __all__ = ["Found", "annotated", "detected", "detection_figure"]

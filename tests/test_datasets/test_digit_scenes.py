@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from mixssl.datasets import Digits, DigitScenes
-from mixssl.datasets.scene_painting import (
+from mixssl.datasets.digit_scenes import (
     Placed,
     background,
     box_of,
@@ -51,7 +51,6 @@ def test_a_sample_is_what_detectors_take() -> None:
     )
     assert len(scenes) == 12
     assert scenes.metainfo["classes"] == tuple("0123456789")
-    assert len(scenes.metainfo["palette"]) == 10
     for number in range(12):
         sample = scenes[number]
         assert sample["img"].shape == (96, 128, 3) and sample["img"].dtype == np.uint8
@@ -204,7 +203,7 @@ def test_what_finds_no_place_is_left_out() -> None:
         ({"image_size": (32, 64)}, "fit the image"),
         ({"clutter": -1}, "clutter is -1"),
         ({"brightness": 256}, "brightness is 256"),
-        ({"noise": -1}, "noise -1"),
+        ({"noise": -1}, "noise is -1"),
         ({"max_overlap": 1.0}, "max_overlap is 1.0"),
         ({"seed": -1}, "seed is -1"),
     ],

@@ -102,12 +102,6 @@ def test_the_config_makes_views_of_64_pixels(
 
 
 class TestBadInput:
-    def test_arguments(self) -> None:
-        with pytest.raises(ConfigError, match="split is 'val'"):
-            STL10("somewhere", "val")
-        with pytest.raises(ConfigError, match="no data_root"):
-            STL10()
-
     def test_missing_files(self, root: Path) -> None:
         (root / "stl10_binary" / "unlabeled_X.bin").unlink()
         assert len(STL10(str(root), "train")) == 3

@@ -9,15 +9,16 @@ import mmcv
 import numpy as np
 import pytest
 import torch
+from mmengine.dataset import BaseDataset
 
-from mixssl.datasets import ClassBalancedSubset, Digits, ListedSubset
+from mixssl.datasets import Digits, class_balanced_subset, listed_subset
 from mixssl.registry import DATASETS
 from mixssl.utils.errors import ConfigError
 
 
 def test_every_class_gives_its_share() -> None:
     whole = Digits()
-    part = ClassBalancedSubset(whole, 0.1)
+    part = class_balanced_subset(whole, 0.1)
     counts = np.bincount(whole.get_gt_labels())
     assert np.bincount(part.get_gt_labels()).tolist() == [round(0.1 * n) for n in counts]
     assert part.metainfo["classes"] == whole.metainfo["classes"]
@@ -32,7 +33,7 @@ def test_the_seed_is_the_draw() -> None:
     before = torch.get_rng_state()
 
     def images(seed: int) -> list[bytes]:
-        part = ClassBalancedSubset({"type": "mixssl.Digits"}, 0.02, seed)
+        part = class_balanced_subset({"type": "mixssl.Digits"}, 0.02, seed)
         return [part.get_data_info(i)["img"].tobytes() for i in range(len(part))]
 
     assert images(1) == images(1)
@@ -41,9 +42,9 @@ def test_the_seed_is_the_draw() -> None:
 
 
 def test_a_class_keeps_at_least_one_image_and_all_can_be_taken() -> None:
-    few = ClassBalancedSubset(Digits(), 1e-6)
+    few = class_balanced_subset(Digits(), 1e-6)
     assert sorted(few.get_gt_labels()) == list(range(10))
-    assert len(ClassBalancedSubset(Digits(), 1.0)) == 1297
+    assert len(class_balanced_subset(Digits(), 1.0)) == 1297
 
 
 def test_it_builds_from_a_config_and_runs_its_pipeline() -> None:
@@ -62,14 +63,14 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def listed(folder: Path, text: str) -> ListedSubset:
+def listed(folder: Path, text: str) -> BaseDataset:
     (folder / "list.txt").write_text(text)
     inner: dict[str, Any] = {  # as inherited from mmpretrain's configs
         "type": "CustomDataset",
         "_scope_": "mmpretrain",
         "data_root": str(folder / "images"),
     }
-    return ListedSubset(inner, str(folder / "list.txt"))
+    return listed_subset(inner, str(folder / "list.txt"))
 
 
 @pytest.mark.parametrize("text", ["d.png\na.png\n", "dog/d.png 1\n\nelsewhere/a.png 0"])
@@ -86,7 +87,7 @@ class TestBadInput:
     @pytest.mark.parametrize("fraction", [0.0, -0.1, 1.1])
     def test_fraction(self, fraction: float) -> None:
         with pytest.raises(ConfigError, match="above 0 and at most 1"):
-            ClassBalancedSubset(Digits(), fraction)
+            class_balanced_subset(Digits(), fraction)
 
     def test_images_without_labels(self, folder: Path) -> None:
         inner = {
@@ -95,7 +96,7 @@ class TestBadInput:
             "with_label": False,
         }
         with pytest.raises(ConfigError, match="has no label"):
-            ClassBalancedSubset(inner, 0.5)
+            class_balanced_subset(inner, 0.5)
 
     @pytest.mark.parametrize(
         ("text", "named"), [("x.png\na.png", "names 'x.png' [(]1 such"), ("\n", "is empty")]
@@ -106,4 +107,4 @@ class TestBadInput:
 
     def test_no_list(self, folder: Path) -> None:
         with pytest.raises(ConfigError, match="there is no list"):
-            ListedSubset({"type": "mixssl.Digits"}, str(folder / "none.txt"))
+            listed_subset({"type": "mixssl.Digits"}, str(folder / "none.txt"))

@@ -83,12 +83,6 @@ def test_the_configs_make_views(
 
 
 class TestBadInput:
-    def test_arguments(self) -> None:
-        with pytest.raises(ConfigError, match="split is 'unlabeled'"):
-            TinyImageNet("somewhere", "unlabeled")
-        with pytest.raises(ConfigError, match="no data_root"):
-            TinyImageNet()
-
     @pytest.mark.parametrize(
         ("split", "name"),
         [

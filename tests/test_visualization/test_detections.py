@@ -6,7 +6,7 @@ import torch
 from matplotlib.colors import to_rgb
 from mmengine.structures import BaseDataElement, InstanceData
 
-from mixssl.datasets.scene_painting import run_lengths
+from mixssl.datasets.digit_scenes import run_lengths
 from mixssl.visualization.detections import (
     EDGES,
     TINT,

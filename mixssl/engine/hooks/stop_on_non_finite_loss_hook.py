@@ -12,11 +12,11 @@ from mmengine.hooks import CheckpointHook, Hook
 from mmengine.runner import Runner, find_latest_checkpoint
 from torch import Tensor
 
+from mixssl.datasets.named_failures import listed, not_finite
 from mixssl.engine.whole_files import is_local
 from mixssl.registry import HOOKS
 from mixssl.utils.distributed import unwrap
 from mixssl.utils.errors import NonFiniteLossError
-from mixssl.utils.image_names import listed, not_finite
 
 __all__ = ["StopOnNonFiniteLossHook"]
 
