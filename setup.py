@@ -85,8 +85,10 @@ setup(
     license_files=["LICENSE"],
     python_requires=">=3.10,<3.13",
     packages=find_packages(include=["mixssl", "mixssl.*"]),
+    package_data={"mixssl.cli": ["page.html"]},
     install_requires=[
         *(f"{package.distributions[0]}{package.bounds}" for package in REQUIRED),
+        "Jinja2>=3.1",
         "matplotlib>=3.8",
         "numpy>=1.26",
         "rich>=13",

@@ -38,7 +38,7 @@ def _names(wheel: Path) -> set[str]:
 def test_the_wheel_holds_the_package_the_configs_and_the_tools_and_nothing_else(
     wheel: Path,
 ) -> None:
-    package = {name for name in tracked("mixssl") if name.endswith(".py")}
+    package = {name for name in tracked("mixssl") if name.endswith((".py", ".html"))}
     extras = {f"mixssl/.mim/{name}" for name in tracked(*CONTENT)}
     assert "mixssl/.mim/model-index.yml" in extras
     for folder in ("configs", "tools"):

@@ -6,7 +6,6 @@ import inspect
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +29,7 @@ from support.recipes import with_options
 from support.tools import load_tool
 
 from mixssl import evaluation
-from mixssl.cli.experiment import Wanted, make_rows
+from mixssl.cli.experiment import make_variants
 from mixssl.evaluation import PROTOCOLS
 
 PAPERS = load_tool("papers")
@@ -108,14 +107,17 @@ def test_the_policies_of_a_table_are_one_sweep_over_one_baseline(tmp_path: Path)
         if (row.table, row.config, row.setting) == ("Table 4", config, "R18, 400 epochs")
     ]
     types = [f"mixssl.{row.name}" for row in table]
-    wanted = Wanted(
-        [str(PAPERS.CONFIGS / config)], 400, data_root=str(tmp_path), with_baseline=True
+    plain, *swept = make_variants(
+        [str(PAPERS.CONFIGS / config)],
+        400,
+        sweep={key: types},
+        data_root=str(tmp_path),
+        with_baseline=True,
     )
-    plain, *swept = make_rows(replace(wanted, sweep={key: types}))
     assert not plain.mixed and len(swept) == len(table) == 6
     for row, found in zip(table, swept, strict=True):
         own = with_options(Config.fromfile(PAPERS.CONFIGS / config), row.options)
-        assert found.against == plain.name
+        assert found.baseline == plain.name
         for part in ("model", "data_preprocessor", "optim_wrapper", "train_cfg", "param_scheduler"):
             assert found.cfg[part] == own[part], (row.name, part)
 

@@ -20,7 +20,7 @@ except ImportError as error:
     sys.stderr.write(f"compare.py: {error}; after make setup run: source .venv/bin/activate\n")
     raise SystemExit(2) from None
 
-ROOT = Path(__file__).resolve().parents[1]
+TOOLS = Path(__file__).resolve().parent
 
 
 def parse_args() -> argparse.Namespace:
@@ -39,7 +39,7 @@ def parse_args() -> argparse.Namespace:
         metavar="NAME",
         help=f"of {', '.join(PROTOCOLS)}; default knn5",
     )
-    parser.add_argument("--names", nargs="+", default=[], help="what to call the configs")
+    parser.add_argument("--names", nargs="+", help="what to call the configs")
     for option, words in (
         ("--cfg-options", "change every config; KEY?=VALUE only those that have the key"),
         ("--sweep", "a row for each value: KEY=v1,v2,... or KEY=[v1,v2]"),
@@ -68,11 +68,7 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument("--data-root", metavar="DIR", help="folder of the images")
     parser.add_argument("--data", metavar="CONFIG", help="judge on the images of this config")
-    parser.add_argument(
-        "--amp",
-        action="store_true",
-        help="float16 (on a GPU)",
-    )
+    parser.add_argument("--amp", action="store_true", help="float16 (on a GPU)")
     parser.add_argument(
         "--deterministic", action="store_true", help="deterministic algorithms only (slower)"
     )
@@ -83,6 +79,7 @@ def parse_args() -> argparse.Namespace:
     args = parser.parse_args()
     if len(set(args.seeds)) < len(args.seeds) or args.cost_pairs < 2:
         parser.error("--seeds must differ from each other, and --cost-pairs be at least 2")
+    args.with_baseline |= args.equal_compute is not None
     return args
 
 
@@ -91,7 +88,7 @@ def main() -> None:
     args = parse_args()
     from mixssl.cli.compare import compare
 
-    compare(args, ROOT)
+    compare(args, TOOLS)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import shlex
 import shutil
 import sys
 import tempfile
@@ -26,9 +25,8 @@ from rich.table import Table
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 from torch import Tensor, nn
 
-from mixssl import __version__
 from mixssl.cli.demo import short_run
-from mixssl.cli.provenance import commit, machine
+from mixssl.cli.provenance import circumstances, command
 from mixssl.cli.tool import run_tool
 from mixssl.evaluation import accuracy, extract_features, logistic_regression, weighted_knn
 from mixssl.utils.errors import ConfigError
@@ -198,9 +196,8 @@ def summary_of(results: dict[str, Result], epochs: int, seed: int) -> dict[str, 
     """What is needed to run it again and to compare."""
     any_row = results[UNTRAINED]
     return {
-        "command": f"python {shlex.join(sys.argv)}",
-        "mixssl": __version__,
-        "commit": commit(ROOT),
+        "command": command(),
+        **circumstances(),
         "seed": seed,
         "epochs": epochs,
         "knn": {
@@ -209,7 +206,6 @@ def summary_of(results: dict[str, Result], epochs: int, seed: int) -> dict[str, 
             "bank": any_row.bank,
             "queries": len(any_row.labels),
         },
-        "machine": machine(),
         "results": {
             name: {
                 "knn": round(row.knn, 2),

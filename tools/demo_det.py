@@ -12,7 +12,6 @@ import copy
 import io
 import json
 import os
-import shlex
 import shutil
 import statistics
 import sys
@@ -29,9 +28,8 @@ from rich.console import Console
 from rich.table import Table
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from mixssl import __version__
 from mixssl.cli.demo import LossLines, short_run
-from mixssl.cli.provenance import commit, machine
+from mixssl.cli.provenance import circumstances, command
 from mixssl.cli.tool import run_tool
 from mixssl.engine.whole_files import write_whole
 from mixssl.registry import DATASETS
@@ -231,11 +229,9 @@ def draw(trials: dict[str, list[Trial]], cfg: Config, path: Path) -> Path:
 def summary_of(trials: dict[str, list[Trial]], seeds: list[int]) -> dict[str, Any]:
     """What is needed to run it again and to compare."""
     return {
-        "command": f"python {shlex.join(sys.argv)}",
-        "mixssl": __version__,
-        "commit": commit(ROOT),
+        "command": command(),
+        **circumstances(),
         "seeds": seeds,
-        "machine": machine(),
         "results": {
             name: [
                 {key: round(value, 2) for key, value in row.metrics.items()}

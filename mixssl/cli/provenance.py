@@ -4,16 +4,50 @@ from __future__ import annotations
 
 import os
 import platform
+import shlex
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import torch
 
-__all__ = ["commit", "machine"]
+import mixssl
+
+__all__ = ["circumstances", "command", "commit", "device_name"]
+
+ROOT = Path(mixssl.__file__).resolve().parents[1]
 
 
-def commit(root: Path) -> str | None:
+def circumstances(device: str | torch.device | None = None) -> dict[str, Any]:
+    """The code and the machine that this process runs; ``device`` as in :func:`device_name`."""
+    return {
+        "mixssl": mixssl.__version__,
+        "commit": commit(),
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+        "system": platform.platform(),
+        "device": device_name(device),
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+    }
+
+
+def device_name(device: str | torch.device | None = None) -> str:
+    """Name of a GPU, or how many cores there are; of the GPU, where there is one, unless a device is given."""
+    if device is None:
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    if torch.device(device).type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"{os.cpu_count()} CPU cores"
+
+
+def command() -> str:
+    """The command line of this process."""
+    return f"python {shlex.join(sys.argv)}"
+
+
+def commit(root: Path = ROOT) -> str | None:
     """Names the commit that is checked out in a folder; None if it is no checkout or git is absent."""
     try:
         done = subprocess.run(
@@ -25,15 +59,3 @@ def commit(root: Path) -> str | None:
     except (OSError, subprocess.CalledProcessError):
         return None
     return done.stdout.strip()
-
-
-def machine() -> dict[str, Any]:
-    """Says what this process runs on and with."""
-    return {
-        "system": platform.platform(),
-        "cores": os.cpu_count(),
-        "threads": torch.get_num_threads(),
-        "device": "cuda" if torch.cuda.is_available() else "cpu",
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-    }

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import inspect
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +19,7 @@ from torch.utils.data import DataLoader
 from mixssl.datasets.named_failures import name_failures
 from mixssl.engine.launch import load_config, set_data_root
 from mixssl.engine.one_line import explain
+from mixssl.engine.whole_files import write_json
 from mixssl.evaluation import (
     FeatureSet,
     extract_features,
@@ -42,7 +42,6 @@ __all__ = [
     "prepare_model",
     "read_config",
     "save_result",
-    "write_json",
 ]
 
 LOADERS = ("knn_bank", "knn_query")
@@ -228,11 +227,3 @@ def save_result(result: dict[str, Any], args: argparse.Namespace, protocol: str)
     if args.data is not None:
         words.append(Path(args.data).stem)
     return write_json(result, start.with_name(f"{'_'.join(words)}.json"))
-
-
-def write_json(result: dict[str, Any], path: str | Path) -> Path:
-    """Writes a result where it was asked for, its folder made where needed."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(result, indent=2, ensure_ascii=False) + "\n")
-    return path

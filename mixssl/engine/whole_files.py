@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+import csv
+import io
+import json
 import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from mmengine.fileio import LocalBackend, register_backend
 
-__all__ = ["WHOLE_FILES", "WholeFileBackend", "is_local", "write_last_checkpoint", "write_whole"]
+__all__ = [
+    "WHOLE_FILES",
+    "WholeFileBackend",
+    "is_local",
+    "write_csv",
+    "write_json",
+    "write_last_checkpoint",
+    "write_whole",
+]
 
 WHOLE_FILES = "mixssl_whole_files"
 """Name under which mmengine finds the backend: ``backend_args=dict(backend=WHOLE_FILES)``."""
@@ -36,6 +48,28 @@ def write_whole(content: bytes, path: str | os.PathLike[str]) -> None:
         raise
     finally:
         part.unlink(missing_ok=True)
+
+
+def write_json(content: Any, path: str | os.PathLike[str]) -> Path:
+    """Writes figures for programs and for people to read; returns the path."""
+    path, text = Path(path), json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+    if path.is_symlink() or (
+        path.exists() and not path.is_file()
+    ):  # /dev/stdout, not to be replaced
+        path.write_text(text)
+    else:
+        write_whole(text.encode(), path)
+    return path
+
+
+def write_csv(records: Sequence[Mapping[str, Any]], columns: Sequence[str], path: Path) -> Path:
+    """Writes records that have these columns; returns the path."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(records)
+    write_whole(text.getvalue().encode(), path)
+    return path
 
 
 def write_last_checkpoint(

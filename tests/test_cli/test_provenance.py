@@ -5,7 +5,7 @@ import subprocess
 
 import torch
 
-from mixssl.cli.provenance import commit, machine
+from mixssl.cli.provenance import circumstances, commit, device_name
 
 
 def test_the_commit_of_a_checkout_and_of_none(tmp_path, monkeypatch) -> None:
@@ -21,6 +21,7 @@ def test_the_commit_of_a_checkout_and_of_none(tmp_path, monkeypatch) -> None:
 
 
 def test_the_machine_can_be_written_down() -> None:
-    noted = machine()
+    noted = circumstances("cpu")
     assert json.loads(json.dumps(noted)) == noted
     assert noted["torch"] == torch.__version__ and noted["threads"] == torch.get_num_threads()
+    assert noted["device"] == device_name("cpu") == f"{noted['cores']} CPU cores"

@@ -14,7 +14,7 @@ from support.methods_more import run_length
 from support.recipes import shrunk
 from support.tiny import build
 
-from mixssl.cli.experiment.rows import Row
+from mixssl.cli.experiment import Variant
 from mixssl.cli.without_mixture import mixture_arguments, mixture_switch, without_mixture
 from mixssl.models.classifiers import AMixClassifier, MixClassifier
 from mixssl.models.methods import MixtureMethod
@@ -99,15 +99,15 @@ def test_every_argument_of_a_classifier_goes_with_the_mixture(kind: type) -> Non
     assert _arguments(kind) == {"backbone", "neck", "head"} | mixture_arguments(kind)
 
 
-def _row(name: str) -> Row:
+def _baseline(name: str) -> Variant:
     """The baseline of a config, at full length."""
     cfg = without_mixture(Config.fromfile(ROOT / name))
-    return Row(name, name, "", cfg, 1, (), mixed=False)
+    return Variant(name, name, "", cfg, cfg, 1)
 
 
 @pytest.mark.parametrize("configs", SHARED.values(), ids=SHARED)
 def test_rows_of_a_table_have_one_baseline(configs: list[str]) -> None:
-    rows = [_row(name) for name in configs]
+    rows = [_baseline(name) for name in configs]
     assert len(rows) > 1
     for row in rows[1:]:
         found, expected = row.cfg.to_dict(), rows[0].cfg.to_dict()

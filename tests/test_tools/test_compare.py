@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import csv
 import json
 import signal
@@ -12,50 +11,19 @@ import time
 import uuid
 from collections.abc import Callable, Sequence
 from contextlib import redirect_stderr
-from html.parser import HTMLParser
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import matplotlib.image
 import pytest
 from support.experiment import write_experiment_config
+from support.page import Page
 from support.tools import ROOT, call_tool, load_tool, start_tool
 
 from mixssl.cli.experiment import COLUMNS, runs
 
 FAST = ("--epochs", 1, "--seeds", 0, 1, "--protocols", "knn5", "logistic")
-
-
-class Page(HTMLParser):
-    """Reads a page: its pictures, the cells of its tables, and whether every tag is closed in order."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.pictures: list[bytes] = []
-        self.rows: list[list[str]] = []
-        self.addresses: list[str] = []
-        self.feed(text)
-        self.close()
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        values = dict(attrs)
-        if tag == "img":
-            self.pictures.append(base64.b64decode((values["src"] or "").partition("base64,")[2]))
-        self.addresses += [values[key] or "" for key in ("src", "href") if key in values]
-        if tag == "tr":
-            self.rows.append([])
-        if tag in ("td", "th"):
-            self.rows[-1].append("")
-        if tag not in ("img", "meta"):
-            self.open.append(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        if {"td", "th"} & set(self.open):
-            self.rows[-1][-1] += data
 
 
 @pytest.fixture
@@ -87,6 +55,10 @@ def configs(tmp_path: Path) -> list[Path]:
 def read(path: Path) -> dict[tuple[str, str], dict[str, str]]:
     with path.open(newline="") as file:
         return {(record["row"], record["column"]): record for record in csv.DictReader(file)}
+
+
+def record(run: Path) -> dict[str, Any]:
+    return json.loads((run / "run.json").read_text())
 
 
 def stop_at(number: int, call: Callable[..., int], done: list[str]) -> Callable[..., int]:
@@ -145,16 +117,16 @@ def check_whole(out: Path, first: str) -> None:
         *((row, name) for row in ("plain", "unmix") for name in protocols),
         *(("unmix", f"{name} gain") for name in protocols),
     }
-    record = found["unmix", "knn5"]
-    assert tuple(record) == COLUMNS
-    assert (record["table"], record["n"], record["seeds"]) == ("digits", "2", "0 1")
-    assert (record["data"], record["epochs"]) == ("Digits", "1")
+    figure = found["unmix", "knn5"]
+    assert tuple(figure) == COLUMNS
+    assert (figure["table"], figure["n"], figure["seeds"]) == ("digits", "2", "0 1")
+    assert (figure["data"], figure["epochs"]) == ("Digits", "1")
     by_seed = {}
     for row in ("plain", "unmix"):
         (folder,) = (out / "runs").glob(f"{row}-*")
         for seed in (0, 1):
-            figures = json.loads((folder / f"seed_{seed}" / "figures.json").read_text())
-            by_seed[row, seed] = figures["knn5"]
+            top1 = record(folder / f"seed_{seed}")["top1"]
+            by_seed[row, seed] = top1["its own"]["knn5"]
     assert f"{by_seed['plain', 0]:.2f}" == first
     gains = [by_seed["unmix", seed] - by_seed["plain", seed] for seed in (0, 1)]
     assert float(found["unmix", "knn5 gain"]["value"]) == pytest.approx(sum(gains) / 2, abs=0.006)
@@ -189,7 +161,7 @@ def test_a_run_that_fails_leaves_the_others(
     found = read(out / "results.csv")
     assert set(found) == {("untrained", "knn5"), ("plain", "knn5")}
     page = (out / "report.html").read_text()
-    assert "1 of 3 runs failed" in page and 'class="failed"' in page
+    assert "1 of 3 runs failed" in page and 'class="alert"' in page
 
 
 def test_a_plan_is_shown_without_a_run(
@@ -239,7 +211,7 @@ def test_a_cost_that_can_not_be_measured_stops_nothing(
     monkeypatch.setattr(runs, "call", without_cost)
     options = ["--epochs", 1, "--protocols", "knn5", "--equal-compute", "--out", out]
     assert call_tool("compare", configs[1], *options) == 1
-    assert "the cost of 'unmix' could not be measured (code 1)" in capsys.readouterr().err
+    assert "measuring the cost of 'unmix' ended with code 1" in capsys.readouterr().err
     assert ("unmix", "knn5 gain") in read(out / "results.csv")
     assert "| not run |" in (out / "table.md").read_text()
 
@@ -258,9 +230,9 @@ def test_sigterm_reaches_the_run_and_it_is_resumed(tmp_path: Path) -> None:
     said, _ = process.communicate(timeout=120)
     assert process.returncode == 130, said
     (folder,) = out.glob("runs/*/seed_0")
-    assert (folder / "interrupted.pth").is_file() and not (folder / "done.json").exists()
+    assert (folder / "interrupted.pth").is_file() and "checkpoint" not in record(folder)
     command = [sys.executable, str(ROOT / "tools/compare.py"), *map(str, arguments)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=500, check=False)
     assert done.returncode == 0, done.stderr
-    assert len(json.loads((folder / "attempts.json").read_text())) == 2
+    assert record(folder)["attempts"] == 2
     assert "continuing from" in (folder / "log.txt").read_text()

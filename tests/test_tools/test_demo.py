@@ -62,7 +62,7 @@ def test_summary_tells_how_to_repeat_the_run(printed: str, out: Path) -> None:
     assert summary["command"].startswith("python ")
     assert f"--epochs {EPOCHS}" in summary["command"]
     assert (summary["seed"], summary["epochs"]) == (0, EPOCHS)
-    assert {"cores", "torch", "python", "threads"} <= set(summary["machine"])
+    assert {"cores", "torch", "python", "threads"} <= set(summary)
 
 
 def test_pictures_lie_where_it_says(printed: str, out: Path) -> None:

@@ -1,26 +1,20 @@
-"""A study: several configs trained under one budget, judged by the same protocols, put side by side."""
+"""Experiments: configs trained under one budget, judged by the same protocols, put side by side."""
 
-from mixssl.cli.experiment.arithmetic import Figure, Line, gain, lines_of, mean_figure
-from mixssl.cli.experiment.lengths import fit_epochs
-from mixssl.cli.experiment.report import Report
-from mixssl.cli.experiment.rows import Row, Wanted, longer_baselines, make_rows
-from mixssl.cli.experiment.runs import Outcome, Runs, measured_cost
-from mixssl.cli.experiment.tables import COLUMNS
+from mixssl.cli.experiment.lengths import fit_epochs, fit_schedules
+from mixssl.cli.experiment.report import write_report
+from mixssl.cli.experiment.results import COLUMNS, results_of
+from mixssl.cli.experiment.runs import Experiment, Run
+from mixssl.cli.experiment.variants import Variant, longer_baselines, make_variants
 
 __all__ = [
     "COLUMNS",
-    "Figure",
-    "Line",
-    "Outcome",
-    "Report",
-    "Row",
-    "Runs",
-    "Wanted",
+    "Experiment",
+    "Run",
+    "Variant",
     "fit_epochs",
-    "gain",
-    "lines_of",
+    "fit_schedules",
     "longer_baselines",
-    "make_rows",
-    "mean_figure",
-    "measured_cost",
+    "make_variants",
+    "results_of",
+    "write_report",
 ]

@@ -1,4 +1,4 @@
-"""A config's training brought to another number of epochs, and everything that counts on its length with it."""
+"""A config's training brought to another length, and everything that counts on its length with it."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from mmengine.config import Config
 
 from mixssl.utils.errors import ConfigError
 
-__all__ = ["MEASUREMENTS", "fit_epochs"]
+__all__ = ["fit_epochs", "fit_schedules"]
 
 MEASUREMENTS = 10
 """At most so many times a run is measured and saved on its way."""
 LENGTHS = ("begin", "end", "T_max", "step_size", "total_steps", "total_iters")
-LISTS = ("milestones", "periods")
+MILESTONES = ("milestones", "periods")
 COUNT_EPOCHS = {"KNNMonitorHook": 1, "LinearProbeHook": 1, "MixtureGridHook": 10}
 """Hooks whose ``interval`` counts epochs, and what it is unless given."""
 
@@ -45,85 +45,78 @@ def fit_epochs(cfg: Config, epochs: int) -> list[str]:
         )
     if epochs < 1:
         raise ConfigError(f"epochs is {epochs} and must be at least 1")
-    ratio, notes = epochs / planned, []
+    ratio, notes = epochs / planned, fit_schedules(cfg, epochs, planned)
     cfg.train_cfg.max_epochs = epochs
     if epochs != planned:
-        notes.append(f"epochs {planned} → {epochs}")
-        notes += _fit_schedules(cfg, ratio, epochs, planned)
-        notes += _fit_warmup_of_head(cfg, ratio)
-    notes += _fit_hooks(cfg, ratio, epochs)
-    return notes
+        notes.insert(0, f"epochs {planned} → {epochs}")
+        head = (cfg.get("model") or {}).get("mix_head") or {}
+        if warmup := head.get("warmup_epochs"):
+            head["warmup_epochs"] = warmup * ratio
+            notes.append(f"mix_head: warmup_epochs {warmup:g} → {warmup * ratio:g}")
+    return notes + _fit_hooks(cfg, ratio, epochs)
 
 
-def _scaled(value: float, ratio: float) -> int:
-    """Rounded half up, which is what a reader expects."""
-    return math.floor(value * ratio + 0.5)
+def fit_schedules(cfg: Config, length: int, planned: int) -> list[str]:
+    """Stretches or shrinks the schedules of a config's optimizer.
 
+    Args:
+        cfg: Changed in place.
+        length: New length of the run, in what its loop counts: epochs or iterations.
+        planned: The length that the schedules are for.
 
-def _fit_schedules(cfg: Config, ratio: float, epochs: int, planned: int) -> list[str]:
-    notes: list[str] = []
-    parts = cfg.get("param_scheduler") or []
-    if isinstance(parts, dict) and "type" not in parts:
+    Returns:
+        What was changed, in words.
+
+    Raises:
+        ConfigError: The config has schedules for several optimizers.
+    """
+    schedules = cfg.get("param_scheduler") or []
+    if isinstance(schedules, dict) and "type" not in schedules:
         raise ConfigError(
             f"{cfg.filename} has schedules for several optimizers, whose lengths are not known here: "
             "a comparison takes configs with one"
         )
-    kept = []
-    for part in [parts] if isinstance(parts, dict) else parts:
-        changed = _fit_schedule(part, ratio, epochs, planned)
-        if changed is None:
-            notes.append(f"{part['type']}: left out, shorter than half an epoch")
-        else:
-            kept.append(part)
-            notes += [f"{part['type']}: {', '.join(changed)}"] if changed else []
+    notes, kept = [], []
+    for schedule in [schedules] if isinstance(schedules, dict) else schedules:
+        changed = _fit_schedule(schedule, length, planned)
+        if "end" in schedule and schedule.get("begin", 0) >= schedule["end"]:
+            notes.append(f"{schedule['type']}: left out, shorter than half an epoch")
+            continue
+        kept.append(schedule)
+        notes += [f"{schedule['type']}: {', '.join(changed)}"] if changed else []
     cfg.param_scheduler = kept
     return notes
 
 
-def _fit_schedule(part: Any, ratio: float, epochs: int, planned: int) -> list[str] | None:
-    """Changes one schedule; what was changed, or None if nothing is left of it."""
-    by_epoch, changed = part.get("by_epoch", True), []
-    for key in (*LENGTHS, *LISTS):
-        old = part.get(key)
+def _fit_schedule(schedule: Any, length: int, planned: int) -> list[str]:
+    """Changes one schedule; returns what was changed."""
+    ratio, changed = length / planned, []
+    by_epoch = schedule.get("by_epoch", True)
+    for key in (*LENGTHS, *MILESTONES):
+        old = schedule.get(key)
         if old is None:
             continue
-        if key in LISTS:
-            new: Any = [_milestone(value, ratio, epochs, planned, by_epoch) for value in old]
+        if key in LENGTHS:
+            may_vanish = key == "begin" or (key == "end" and by_epoch)
+            new: Any = max(_scaled(old, ratio), 0 if may_vanish else 1)
         else:
-            floor = 0 if key == "begin" or (key == "end" and by_epoch) else 1
-            new = max(_scaled(old, ratio), floor)
+            new = [max(_scaled(milestone, ratio), 1) for milestone in old]
+            if by_epoch:  # a fall of the learning rate within the run is a part of the recipe
+                last = max(length - 1, 1)
+                new = [min(n, last) if o < planned else n for n, o in zip(new, old, strict=True)]
         if new != old:
-            part[key] = new
+            schedule[key] = new
             changed.append(f"{key} {old} → {new}")
-    if "end" in part and part.get("begin", 0) >= part.end:
-        return None
     return changed
-
-
-def _milestone(value: int, ratio: float, epochs: int, planned: int, by_epoch: bool) -> int:
-    new = max(_scaled(value, ratio), 1)
-    # The fall of the learning rate near the end is a part of the recipe.
-    return min(new, max(epochs - 1, 1)) if by_epoch and value < planned else new
-
-
-def _fit_warmup_of_head(cfg: Config, ratio: float) -> list[str]:
-    head = (cfg.get("model") or {}).get("mix_head") or {}
-    old = head.get("warmup_epochs")
-    if not old:
-        return []
-    head["warmup_epochs"] = old * ratio
-    return [f"mix_head: warmup_epochs {old:g} → {old * ratio:g}"]
 
 
 def _fit_hooks(cfg: Config, ratio: float, epochs: int) -> list[str]:
     seldom = -(-epochs // MEASUREMENTS)
     notes = []
     for hook in cfg.get("custom_hooks") or []:
-        name = str(hook.get("type", "")).rsplit(".", 1)[-1]
-        if name not in COUNT_EPOCHS:
-            continue
-        old = hook.get("interval", COUNT_EPOCHS[name])
-        if old is None:  # it counts iterations instead
+        name = str(hook.get("type", "")).rpartition(".")[2]
+        old = hook.get("interval", COUNT_EPOCHS.get(name))
+        if name not in COUNT_EPOCHS or old is None:  # without an interval it counts iterations
             continue
         hook["interval"] = new = min(max(_scaled(old, ratio), seldom), epochs)
         notes += [f"{name}: interval {old} → {new}"] if new != old else []
@@ -132,7 +125,10 @@ def _fit_hooks(cfg: Config, ratio: float, epochs: int) -> list[str]:
     hooks = cfg.setdefault("default_hooks", {})
     checkpoint = hooks.setdefault("checkpoint", {"type": "CheckpointHook"})
     checkpoint.update(interval=seldom, by_epoch=True, max_keep_ckpts=1)
-    return [
-        *notes,
-        f"checkpoint: every {'epoch' if seldom == 1 else f'{seldom} epochs'}, the newest kept",
-    ]
+    every = "epoch" if seldom == 1 else f"{seldom} epochs"
+    return [*notes, f"checkpoint: every {every}, the newest kept"]
+
+
+def _scaled(value: float, ratio: float) -> int:
+    """Rounded half up, which is what a reader expects."""
+    return math.floor(value * ratio + 0.5)

@@ -1,143 +1,161 @@
-"""Everything that a comparison leaves behind: table, CSV, pictures and page."""
+"""Everything that an experiment leaves behind: table, CSV, pictures and a page to look at."""
 
 from __future__ import annotations
 
-import csv
-import io
+import statistics
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-import torch
-
-from mixssl.cli.experiment.arithmetic import Line
-from mixssl.cli.experiment.page import write_page
-from mixssl.cli.experiment.pictures import draw_pictures
-from mixssl.cli.experiment.runs import Outcome
-from mixssl.cli.experiment.tables import COLUMNS, markdown, records
-from mixssl.cli.provenance import commit, machine
-from mixssl.engine.whole_files import write_whole
+from mixssl.cli.experiment.results import COLUMNS, NONE, Result, markdown, records, table
+from mixssl.cli.experiment.runs import Run
+from mixssl.cli.page import Section, write_page
+from mixssl.cli.provenance import circumstances, command
+from mixssl.engine.whole_files import write_csv, write_whole
 from mixssl.evaluation import PROTOCOLS
+from mixssl.utils.errors import ConfigError
+from mixssl.visualization import Series, read_run, runs_figure, save_figure, scores_figure
 
-__all__ = ["Report"]
+__all__ = ["write_report"]
+
+FILES = {"table": "table.md", "figures": "results.csv", "page": "report.html"}
+CURVES = ("loss", "knn_top1", "probe_top1")
 
 
-@dataclass(frozen=True)
-class Report:
-    """What is said of a comparison beside its figures.
+def write_report(
+    folder: Path,
+    title: str,
+    results: Sequence[Result],
+    runs: Sequence[Run],
+    protocols: Sequence[str],
+    data: str | None,
+    explained: Sequence[str],
+) -> dict[str, Path]:
+    """Writes all files of an experiment.
 
-    Attributes:
-        folder: Of the comparison; the files go there.
-        root: The repository, for its commit.
+    Args:
+        folder: For the files.
         title: Of the page, and the name of the table in the CSV file.
-        command: That makes it again.
+        results: Rows of the table.
+        runs: All that were reached.
         protocols: By which was judged.
-        seeds: Of the runs.
-        epochs: Of the runs.
-        data: Config with the images to judge with; None for each row's own.
-        with_baseline: Whether gains are over each row's own baseline, not over the first row.
-        cost: How the cost of a step was had, in words; None if it was not.
+        data: Config with the images to judge with; None for each variant's own.
+        explained: How to read the table, in paragraphs.
+
+    Returns:
+        What each file is, to its path.
     """
+    here, lines = circumstances(), table(results, protocols)
+    titles = {name: PROTOCOLS[name].title for name in protocols}
+    images = _images_of(results) if data is None else Path(data).stem
+    torch = here["torch"].partition("+")[0]
+    notes = {"table": title, "data": images, "device": here["device"], "torch": torch}
+    commits = {row.variant.name: _commits(runs, row.variant.name) for row in results}
+    rows = records(results, titles, notes, commits)
+    files = {name: folder / file for name, file in FILES.items()}
+    write_whole(markdown(lines).encode(), files["table"])
+    write_csv(rows, COLUMNS, files["figures"])
+    facts = {
+        "command": command(),
+        "commit": f"{_commits(runs) or 'nothing'} (trained), {(here['commit'] or 'unknown')[:7]} (page)",
+        "seeds": " ".join(map(str, dict.fromkeys(run.seed for run in runs))),
+        "images": images,
+        "machine": f"{here['device']}, {here['threads']} threads, {here['system']}",
+        "versions": f"mixssl {here['mixssl']}, torch {here['torch']}, Python {here['python']}",
+        "written": datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z"),
+    }
+    failed = [number for number, run in enumerate(runs) if run.failure]
+    sections = [
+        Section(
+            "Figures",
+            table=lines,
+            text=explained,
+            facts=titles,
+            pictures=_draw(results, runs, titles, folder),
+        ),
+        Section(
+            "How each row was run", facts={row.variant.name: _settings(row) for row in results}
+        ),
+        Section("Runs", table=_table_of(runs, protocols), alerts=failed),
+    ]
+    alert = f"{len(failed)} of {len(runs)} runs failed: see below." if failed else ""
+    write_page(files["page"], title, facts, sections, alert)
+    return files
 
-    folder: Path
-    root: Path
-    title: str
-    command: str
-    protocols: Sequence[str]
-    seeds: Sequence[int]
-    epochs: int
-    data: str | None
-    with_baseline: bool
-    cost: str | None
 
-    def write(self, lines: Sequence[Line], outcomes: Sequence[Outcome]) -> dict[str, Path]:
-        """Writes all files and returns what each is, to its path."""
-        titles = {name: PROTOCOLS[name].title for name in self.protocols}
-        here, device = machine(), _device()
-        notes = {
-            "table": self.title,
-            "data": self._data(lines),
-            "device": device,
-            "torch": str(here["torch"]).partition("+")[0],
-        }
-        rows = records(
-            lines,
-            self.protocols,
-            titles,
-            notes,
-            {line.row.name: _commits(outcomes, line.row.name) for line in lines},
+def _images_of(results: Sequence[Result]) -> str:
+    """The data sets that are trained on."""
+    kinds = [str(row.variant.cfg.train_dataloader.dataset.type) for row in results]
+    return ", ".join(dict.fromkeys(kind.rpartition(".")[2] for kind in kinds))
+
+
+def _commits(runs: Sequence[Run], variant: str | None = None) -> str:
+    """Those that trained a variant, or any."""
+    found = {run.commit[:7] for run in runs if run.commit and variant in (None, run.variant)}
+    return " ".join(sorted(found))
+
+
+def _settings(row: Result) -> str:
+    """What was trained, in words."""
+    variant = row.variant
+    change = [f"changed: {variant.change}"] if variant.change else []
+    against = [f"compared with: {variant.baseline}"] if variant.baseline else []
+    return "; ".join([variant.config, *change, *against, *variant.notes])
+
+
+def _table_of(runs: Sequence[Run], protocols: Sequence[str]) -> list[list[str]]:
+    """A line for each run."""
+    lines = [["run", "seed", *protocols, "training, s", "commit", "state"]]
+    for run in runs:
+        top1 = [f"{run.top1[name]:.2f}" if name in run.top1 else NONE for name in protocols]
+        state = run.failure or ("finished before" if run.reused else "finished")
+        lines.append(
+            [run.variant, str(run.seed), *top1, f"{run.seconds:.0f}", run.commit[:7], state]
         )
-        facts = {
-            "command": self.command,
-            "commit": f"{_commits(outcomes) or 'nothing'} (trained), {(commit(self.root) or 'unknown')[:7]} (page)",
-            "seeds": " ".join(map(str, self.seeds)),
-            "epochs": str(self.epochs),
-            "images": notes["data"],
-            "machine": f"{device}, {here['threads']} threads, {here['system']}",
-            "versions": f"torch {here['torch']}, Python {here['python']}",
-            "written": datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z"),
+    return lines
+
+
+def _draw(
+    results: Sequence[Result], runs: Sequence[Run], titles: dict[str, str], folder: Path
+) -> dict[str, Path]:
+    """Draws what there is to draw; what a picture shows, in words, to its file."""
+    found = {}
+    # Trained rows first, so that a row has the same colour in both pictures.
+    names = [row.variant.name for row in sorted(results, key=lambda row: row.variant.epochs == 0)]
+    scores = {row.variant.name: row.scores for row in results}
+    panels = {
+        title: {
+            name: scores[name][protocol].by_seed if protocol in scores[name] else {}
+            for name in names
         }
-        files = {
-            "table": self.folder / "table.md",
-            "figures": self.folder / "results.csv",
-            "page": self.folder / "report.html",
-        }
-        write_whole(markdown(lines, self.protocols).encode(), files["table"])
-        write_whole(_csv(rows).encode(), files["figures"])
-        pictures = draw_pictures(lines, outcomes, titles, self.folder)
-        write_page(
-            files["page"],
-            self.title,
-            facts,
-            lines,
-            outcomes,
-            titles,
-            pictures,
-            self.explained(),
-        )
-        return files
-
-    def explained(self) -> list[str]:
-        """How to read the table."""
-        over = (
-            "the same config without its mixture" if self.with_baseline else "the first trained row"
-        )
-        text = [
-            "Top-1 in percent, mean ± sample standard deviation over the seeds. A gain is over "
-            f"{over}, seed by seed, after as many epochs, in points. Schedules are brought to the number of epochs; "
-            "below, each row says what that changed. Probes have one fixed seed."
-        ]
-        if self.cost is None:
-            return [*text, "Equal compute was not asked for (--equal-compute)."]
-        return [
-            *text,
-            f"The cost is that of a training step over that of the same step without the mixture: {self.cost}. Equal "
-            "compute: the baseline trained from scratch for cost × epochs, rounded, with its schedule at that length.",
-        ]
-
-    def _data(self, lines: Sequence[Line]) -> str:
-        if self.data is not None:
-            return Path(self.data).stem
-        kinds = [line.row.cfg.train_dataloader.dataset.type for line in lines]
-        return ", ".join(dict.fromkeys(str(kind).rsplit(".", 1)[-1] for kind in kinds))
+        for protocol, title in titles.items()
+    }
+    if any(scores.values()):
+        words = "Top-1 accuracy: a dot for each seed, a bar for their mean. The axes do not start at zero."
+        found[words] = save_figure(scores_figure(panels), folder / "scores.png")
+    curves = {name: run for name in names if (run := _mean_curves(name, runs))}
+    keys = [key for key in CURVES if any(key in run for run in curves.values())]
+    if keys:
+        words = "While training, mean over seeds. Losses of different methods can't be compared."
+        found[words] = save_figure(runs_figure(curves, keys), folder / "curves.png")
+    return found
 
 
-def _commits(outcomes: Sequence[Outcome], row: str | None = None) -> str:
-    """Those that trained a row, or any."""
-    found = {outcome.commit[:7] for outcome in outcomes if row in (None, outcome.row)}
-    return " ".join(sorted(found - {""}))
-
-
-def _device() -> str:
-    if torch.cuda.is_available():
-        return torch.cuda.get_device_name()
-    return f"{machine()['cores']} CPU cores"
-
-
-def _csv(rows: Sequence[dict]) -> str:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()
+def _mean_curves(variant: str, runs: Sequence[Run]) -> dict[str, Series]:
+    """Mean over those of a variant's runs that have logged anything, at the steps that all of them have."""
+    logged = []
+    for run in runs:
+        if run.variant == variant:
+            try:
+                logged.append(read_run(run.folder))
+            except ConfigError:  # initial weights, or a run that failed before its first line
+                continue
+    found = {}
+    for key in CURVES:
+        series = [run[key] for run in logged if key in run]
+        values = [dict(zip(one.steps, one.values, strict=True)) for one in series]
+        steps = sorted(set.intersection(*map(set, values))) if values else []
+        if steps:
+            means = [statistics.fmean(one[step] for one in values) for step in steps]
+            found[key] = Series(steps, means, series[0].unit)
+    return found

@@ -1,73 +1,76 @@
-"""The runs of a comparison, each in processes of its own: what is finished is never done again."""
+"""The runs of an experiment, each in processes of its own: what is finished is never done again."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 import shlex
+import signal
+import subprocess
+import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mixssl.cli.experiment.processes import LOG, call, last_line
-from mixssl.cli.experiment.rows import Row
-from mixssl.cli.provenance import commit, machine
-from mixssl.engine.whole_files import write_whole
+from mixssl.cli.experiment.variants import Variant
+from mixssl.cli.provenance import circumstances
+from mixssl.engine.whole_files import write_json, write_whole
 from mixssl.utils.errors import ConfigError
 from mixssl.utils.names import UNTRAINED
 
-__all__ = ["Outcome", "Runs", "measured_cost"]
+__all__ = ["Experiment", "Run"]
 
-DONE, ATTEMPTS = "done.json", "attempts.json"
+LOG, RECORD = "log.txt", "run.json"
 
 
 @dataclass
-class Outcome:
-    """What came of a run.
+class Run:
+    """A variant, trained with a seed and judged.
 
     Attributes:
-        row: Its row's name.
+        variant: Its name.
         seed: Its seed.
         folder: Where it lies.
         top1: Protocol to percent; what is missing has failed or was not reached.
         seconds: Of training, all attempts together; 0 for initial weights.
-        commit: Of the code that trained it.
+        commit: Of the code that trained it; empty for initial weights, and where it is not known.
         failure: The last line of its log, if it has failed.
         reused: Whether nothing had to be done.
     """
 
-    row: str
+    variant: str
     seed: int
     folder: Path
     top1: dict[str, float] = field(default_factory=dict)
     seconds: float = 0.0
     commit: str = ""
     failure: str = ""
-    reused: bool = False
+    reused: bool = True
 
 
 @dataclass(frozen=True)
-class Runs:
-    """Carries out runs below a folder.
+class Experiment:
+    """Trains and judges variants below a folder.
 
-    A run lies in ``runs/<row>-<settings>/seed_<n>``, where <settings> are 8 digits of a hash over its whole config and
-    ``train_options``: a run with other settings is another folder. ``done.json`` is there once it is trained, figures
-    once it is judged.
+    A run lies in ``runs/<variant>-<settings>/seed_<n>``, where <settings> are 8 digits of a hash over its whole config
+    and ``train_options``: a run with other settings is another folder. ``run.json`` names its checkpoint once it is
+    trained, and has its figures once it is judged.
 
     Attributes:
-        root: The repository, for tools/.
-        folder: Of the comparison.
+        tools: The folder ``tools``.
+        folder: Of the experiment.
         protocols: By which runs are judged.
-        data: Config with the images to judge with; None for each row's own.
+        data: Config with the images to judge with; None for each variant's own.
         data_root: Of those images, where ``data`` is given.
         train_options: Further arguments of tools/train.py.
         device: To judge on; None for a GPU where there is one.
     """
 
-    root: Path
+    tools: Path
     folder: Path
     protocols: Sequence[str]
     data: str | None = None
@@ -75,134 +78,146 @@ class Runs:
     train_options: Sequence[str] = ()
     device: str | None = None
 
-    def folder_of(self, row: Row) -> Path:
-        """Of all runs of a row."""
-        slug = re.sub(r"[^\w.=-]+", "_", row.name).strip("_")[:80]
-        settings = " ".join([row.digest, *self.train_options])
-        return self.folder / "runs" / f"{slug}-{hashlib.sha256(settings.encode()).hexdigest()[:8]}"
-
-    def carry_out(self, row: Row, seed: int) -> Outcome:
-        """Trains and judges, as far as that is not done yet.
+    def run(self, variant: Variant, seed: int) -> Run:
+        """Trains and judges, as far as that is not done yet; a failure is noted and not raised.
 
         Raises:
             KeyboardInterrupt: Stopped from outside, as was the process that trained: a later call goes on there.
         """
-        folder = self.folder_of(row) / f"seed_{seed}"
-        outcome = Outcome(row.name, seed, folder, reused=True)
-        config = self.write_config(row)
+        run = Run(variant.name, seed, self.folder_of(variant) / f"seed_{seed}")
+        record = _read(run.folder / RECORD)
         try:
-            if not row.epochs or self._trained(row, config, outcome):
-                self._judge(row, config, outcome)
+            if variant.epochs and "checkpoint" not in record:
+                self._train(variant, run, record)
+            self._judge(variant, run, record)
         except ConfigError as error:
-            outcome.failure = str(error)
-        return outcome
+            run.failure = str(error)
+        run.seconds, run.commit = record.get("seconds", 0.0), record.get("commit") or ""
+        return run
 
-    def write_config(self, row: Row) -> Path:
-        """Writes a row's config, whole, where its runs lie."""
-        path = self.folder_of(row) / "config.py"
-        path.parent.mkdir(parents=True, exist_ok=True)
+    def step_cost(self, variant: Variant, pairs: int) -> dict[str, Any]:
+        """What a step costs beside one without the mixture, by tools/benchmarks/step_cost.py; measured once.
+
+        Returns:
+            Its figures: "ratio" is the measured one, "limit" that of the passes needed.
+
+        Raises:
+            ConfigError: The measurement has failed.
+        """
+        folder = self.folder_of(variant)
+        path = folder / f"cost_{pairs}.json"
         if not path.is_file():
-            write_whole(row.cfg.pretty_text.encode(), path)
-        return path
+            command = ["benchmarks/step_cost.py", self._config(variant), "--pairs", str(pairs)]
+            command += ["--warmup", "1", *self._option("--device", self.device)]
+            command += ["--amp"] if "--amp" in self.train_options else []
+            what = f"measuring the cost of {variant.name!r}"
+            write_json(self._figures(command, "--json", folder, what), path)
+        return _read(path)
 
-    def _figures_file(self) -> str:
-        if self.data is None:
-            return "figures.json"
-        which = hashlib.sha256(f"{Path(self.data).resolve()} {self.data_root}".encode())
-        return f"figures_{Path(self.data).stem}-{which.hexdigest()[:8]}.json"
+    def folder_of(self, variant: Variant) -> Path:
+        """Of all runs of a variant."""
+        slug = re.sub(r"[^\w.=-]+", "_", variant.name).strip("_")[:80]
+        settings = " ".join([variant.digest, *self.train_options])
+        return self.folder / "runs" / f"{slug}-{hashlib.sha256(settings.encode()).hexdigest()[:8]}"
 
-    def _trained(self, row: Row, config: Path, outcome: Outcome) -> bool:
-        done = outcome.folder / DONE
-        if not done.is_file():
-            outcome.reused = False
-            command = [
-                *(str(self.root / "tools/train.py"), str(config)),
-                *("--work-dir", str(outcome.folder), "--seed", str(outcome.seed), "--resume"),
-                *self.train_options,
-            ]
-            code, seconds = self._timed(command, outcome.folder)
-            checkpoint = outcome.folder / f"epoch_{row.epochs}.pth"
-            if code or not checkpoint.is_file():
-                outcome.failure = f"training ended with code {code}: {last_line(outcome.folder)}"
-                return False
-            record = {
-                "checkpoint": checkpoint.name,
-                "seconds": seconds,
-                "commit": commit(self.root),
-                "machine": machine(),
-                "command": shlex.join(["python", *command]),
-            }
-            write_whole(json.dumps(record, indent=1).encode(), done)
-        record = json.loads(done.read_text())
-        outcome.seconds, outcome.commit = record["seconds"], record["commit"] or ""
-        return True
-
-    def _timed(self, command: list[str], folder: Path) -> tuple[int, float]:
-        """Exit code, and the seconds of this attempt and of those before."""
-        path = folder / ATTEMPTS
-        attempts = json.loads(path.read_text()) if path.is_file() else []
-        start, code = time.perf_counter(), -1
+    def _train(self, variant: Variant, run: Run, record: dict[str, Any]) -> None:
+        run.reused = False
+        command = ["train.py", self._config(variant), "--work-dir", str(run.folder)]
+        command += ["--seed", str(run.seed), "--resume", *self.train_options]
+        start = time.perf_counter()
         try:
-            code = call(command, folder / LOG)
+            self._call(command, run.folder, "training")
         finally:
-            attempts.append({"seconds": round(time.perf_counter() - start, 1), "code": code})
-            write_whole(json.dumps(attempts).encode(), path)
-        return code, round(sum(attempt["seconds"] for attempt in attempts), 1)
+            seconds = record.get("seconds", 0.0) + time.perf_counter() - start
+            record |= {"seconds": round(seconds, 1), "attempts": record.get("attempts", 0) + 1}
+            write_json(record, run.folder / RECORD)
+        checkpoint = run.folder / f"epoch_{variant.epochs}.pth"
+        if not checkpoint.is_file():
+            raise ConfigError(f"training left no {checkpoint.name}: {_last_line(run.folder)}")
+        record |= {"checkpoint": checkpoint.name, "command": shlex.join(command), **circumstances()}
+        write_json(record, run.folder / RECORD)
 
-    def _judge(self, row: Row, config: Path, outcome: Outcome) -> None:
-        """Measures what is not measured yet."""
-        path = outcome.folder / self._figures_file()
-        known: dict[str, Any] = json.loads(path.read_text()) if path.is_file() else {}
-        missing = [name for name in self.protocols if name not in known]
+    def _judge(self, variant: Variant, run: Run, record: dict[str, Any]) -> None:
+        images = "its own" if self.data is None else f"{Path(self.data).resolve()} {self.data_root}"
+        top1 = record.setdefault("top1", {}).setdefault(images, {})
+        missing = [name for name in self.protocols if name not in top1]
+        run.top1 = {name: top1[name] for name in self.protocols if name in top1}
         if missing:
-            outcome.reused = False
-            checkpoint = UNTRAINED
-            if row.epochs:
-                checkpoint = str(
-                    outcome.folder / json.loads((outcome.folder / DONE).read_text())["checkpoint"]
-                )
-            part = outcome.folder / ".measured.json"
-            part.unlink(missing_ok=True)
-            command = [
-                *(str(self.root / "tools/evaluate/protocols.py"), str(config), checkpoint),
-                *("--protocols", *missing, "--out", str(part)),
-            ]
-            command += ["--device", self.device] if self.device else []
-            command += ["--data", self.data] if self.data else []
-            command += ["--data-root", self.data_root] if self.data and self.data_root else []
-            code = call(command, outcome.folder / LOG)
-            if code or not part.is_file():
-                outcome.failure = f"evaluation ended with code {code}: {last_line(outcome.folder)}"
-            else:
-                known |= json.loads(part.read_text())["top1"]
-                write_whole(json.dumps(known, indent=1).encode(), path)
-                part.unlink()
-        outcome.top1 = {name: known[name] for name in self.protocols if name in known}
+            run.reused = False
+            checkpoint = str(run.folder / record["checkpoint"]) if variant.epochs else UNTRAINED
+            command = ["evaluate/protocols.py", self._config(variant), checkpoint]
+            command += ["--protocols", *missing, *self._option("--device", self.device)]
+            command += self._option("--data", self.data)
+            command += self._option("--data-root", self.data_root) if self.data else []
+            top1 |= self._figures(command, "--out", run.folder, "evaluation")["top1"]
+            write_json(record, run.folder / RECORD)
+            run.top1 = {name: top1[name] for name in self.protocols}
+
+    def _config(self, variant: Variant) -> str:
+        """Path of a variant's whole config, written where its runs lie."""
+        path = self.folder_of(variant) / "config.py"
+        if not path.is_file():
+            write_whole(variant.cfg.pretty_text.encode(), path)
+        return str(path)
+
+    @staticmethod
+    def _option(name: str, value: str | None) -> list[str]:
+        return [] if value is None else [name, value]
+
+    def _figures(
+        self, command: Sequence[str], option: str, folder: Path, what: str
+    ) -> dict[str, Any]:
+        """What a tool writes to the file that the option names."""
+        path = folder / ".figures.json"
+        path.unlink(missing_ok=True)
+        self._call([*command, option, str(path)], folder, what)
+        figures = _read(path)
+        path.unlink()
+        return figures
+
+    def _call(self, command: Sequence[str], folder: Path, what: str) -> None:
+        """Runs a tool; a ConfigError with the last line of its log if it fails."""
+        tool, *arguments = command
+        code = call([str(self.tools / tool), *arguments], folder / LOG)
+        if code in (128 + signal.SIGINT, -signal.SIGINT):
+            raise KeyboardInterrupt
+        if code:
+            raise ConfigError(f"{what} ended with code {code}: {_last_line(folder)}")
 
 
-def measured_cost(runs: Runs, row: Row, pairs: int) -> dict[str, Any]:
-    """What a step of a row costs beside one without its mixture, by tools/benchmarks/step_cost.py; measured once.
-
-    Returns:
-        Its figures: "ratio" is the measured one, "limit" that of the passes needed.
+def call(command: Sequence[str], log: Path) -> int:
+    """Runs a Python file in a process of its own, its output appended to a file, and returns its exit code.
 
     Raises:
-        ConfigError: The measurement has failed.
+        KeyboardInterrupt: This process was asked to stop; the other has been, too, and has ended.
     """
-    config = runs.write_config(row)
-    path = config.parent / f"cost_{pairs}.json"
-    if not path.is_file():
-        part = config.parent / ".cost.json"
-        part.unlink(missing_ok=True)
-        tool = str(runs.root / "tools/benchmarks/step_cost.py")
-        command = [tool, str(config), "--pairs", str(pairs), "--warmup", "1", "--json", str(part)]
-        command += ["--device", runs.device] if runs.device else []
-        command += ["--amp"] if "--amp" in runs.train_options else []
-        code = call(command, config.parent / LOG)
-        if code or not part.is_file():
-            raise ConfigError(
-                f"the cost of {row.name!r} could not be measured (code {code}): {last_line(config.parent)}"
-            )
-        part.replace(path)
-    figures: dict[str, Any] = json.loads(path.read_text())
-    return figures
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("ab") as file:
+        file.write(f"\n$ python {shlex.join(command)}\n".encode())
+        file.flush()
+        process = subprocess.Popen(
+            [sys.executable, *command],
+            stdin=subprocess.DEVNULL,
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        )
+        try:
+            return process.wait()
+        except BaseException:
+            # From a terminal it has had the signal already; a second one at once counts as the same.
+            process.send_signal(signal.SIGTERM)
+            process.wait()
+            raise
+
+
+def _read(path: Path) -> dict[str, Any]:
+    return json.loads(path.read_text()) if path.is_file() else {}
+
+
+def _last_line(folder: Path) -> str:
+    """What the process in a folder said last, and where the rest is."""
+    path = folder / LOG
+    lines = path.read_text(errors="replace").split("\n") if path.is_file() else []
+    said = [line.strip() for line in lines if line.strip()]
+    return f"{said[-1] if said else 'it said nothing'} (all of it: {path})"
