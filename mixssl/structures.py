@@ -59,7 +59,8 @@ class MixedView(NamedTuple):
         images: Mixed pixels, (M, C, H, W), in the dtype and on the device of the clean views; None where a learned
             mixer leaves the pixels to the model, or where hidden features are mixed.
         source: Number of the clean view the own images come from.
-        partner_view: Number of the clean view the partner images come from, usually ``source``.
+        partner_view: Number of the clean view the partner images come from, usually ``source``; behind the clean views
+            for crops that are there to be mixed in alone, which the method does not get.
         index: Own image of each row, (M,), int64, in [0, N).
         partner: Image mixed into each row, (M,), int64, in [0, N).
         lam: Weight of the own image, (M,), float32, in [0, 1]; for boxes recomputed after clipping.

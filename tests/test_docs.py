@@ -135,11 +135,12 @@ def test_the_config_of_a_mixture_trains(page: Path, number: int) -> None:
             "with_query": 2,
         }
     mixer = diff.get("data_preprocessor", {}).get("mixer")
+    extra = MIXERS.build(mixer).extra_views if mixer else 0
     cfg = CONFIGS[name](f"mixssl.{name}", backbone=BACKBONE, **model)
     with run_length():
         three_steps(
             cfg | {"data_preprocessor": preprocessor(mixer)},
-            (1.0, 1.0, 1.5, 1.5) if "extra_sizes" in model else (1.0, 1.0),
+            (1.0, 1.0, 1.5, 1.5) if "extra_sizes" in model else (1.0,) * (2 + extra),
         )
 
 

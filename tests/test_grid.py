@@ -153,7 +153,7 @@ def test_a_transformer_trains_with_what_a_resnet_does(recipe: Any) -> None:
     if "clusters" in cfg:
         cfg["clusters"] = clusters()
     cfg["backbone"] = cfg["backbone"] | {"img_size": 8, "patch_size": 2}
-    assert not three_steps(cfg).idle
+    assert not three_steps(cfg, recipe.widths).idle
 
 
 def test_hidden_layers_that_a_backbone_has_not_are_refused() -> None:

@@ -33,6 +33,14 @@ CONFIGS = sorted(
     for path in ROOT.rglob("*.py")
     if "_base_" not in path.parts and "benchmarks" not in path.parts
 )
+UNITS = {
+    "asymsiam/mocov2_r50_cropmix_in1k.py": 4,
+    "asymsiam/mocov2_r50_in1k.py": 4,
+    "asymsiam/mocov2_r50_scalemix_in1k.py": 4,
+    "comparisons/moco_r18_cropmix_cifar10.py": 4,
+    "comparisons/moco_r18_scalemix_cifar10.py": 4,
+}
+"""Compute of recipes that no table of the four papers has."""
 LENGTH = ("train_cfg.", "param_scheduler.")
 """Options that change how long is trained, and so no step."""
 POLICIES = "amix/mocov2_r18_policies_tiny.py"
@@ -40,6 +48,7 @@ LABELS = "amix/supervised_r18_cifar100.py"
 FAST = {
     ("amix/amixc_mocov2_r50_stl10.py", ""),
     ("amix/mocov2_r18_tiny.py", ""),
+    ("comparisons/moco_r18_cropmix_cifar10.py", ""),
     ("local_global/moco_r18_inter_cifar10.py", ""),
     ("local_global/moco_r18_intra_cifar10.py", ""),
     ("mixco/mocov2_r18_tiny.py", ""),
@@ -68,7 +77,7 @@ def _steps() -> list[Any]:
     for name in CONFIGS:
         of_block = name.startswith("amix/supervised")
         switch = "model.mix_block=None" if of_block else "data_preprocessor.mixer=None"
-        wanted[name, ()] = None
+        wanted[name, ()] = UNITS.get(name)
         if of_block or "supervised" not in name:
             wanted[name, (switch,)] = None
     for folder in PAPERS.PAPERS:

@@ -67,6 +67,7 @@ def _head(name: str, **settings: Any) -> dict:
 
 UNMIX = _mixer("UnMix", p_global=0.5)
 CROSS = _head("UnMixHead")
+ONE_IMAGE = _head("ScaleMixHead")
 MIX_BLOCK = _head("MixBlockPlus", in_channels=256)
 ODC = _head("ODC", num_images=100000)
 MOCHI = _head("MoCHiHead", hardest=16, pairs=8, with_query=4, warmup_epochs=0.0)
@@ -122,6 +123,22 @@ RECIPES = (
     Recipe("i-Mix, N-pair", "imix", _mixer("IMix"), _head("IMixHead")),
     Recipe("i-Mix, N-pair, CutMix", "imix", _mixer("ICutMix"), _head("IMixHead")),
     Recipe("i-Mix, predictive", "imix", _mixer("IMix"), _head("IMixPredictHead")),
+    Recipe("ScaleMix", "scalemix", _mixer("ScaleMix"), ONE_IMAGE, widths=(1.0,) * 3),
+    Recipe(
+        "ScaleMix, both views",
+        "scalemix",
+        _mixer("ScaleMix", views=(0, 1)),
+        ONE_IMAGE,
+        widths=(1.0,) * 4,
+    ),
+    Recipe("CropMix", "scalemix", _mixer("CropMix"), ONE_IMAGE, widths=(1.0,) * 3),
+    Recipe(
+        "CropMix, blends of three",
+        "scalemix",
+        _mixer("CropMix", crops=3, kind="mixup"),
+        ONE_IMAGE,
+        widths=(1.0,) * 4,
+    ),
     Recipe("AMix-I", "amix", _mixer("AMix"), _head("AMixHead"), {"mix_block": MIX_BLOCK}),
     Recipe(
         "AMix-I, a λ per image",
@@ -178,8 +195,7 @@ def needs(recipe: Recipe) -> frozenset[str]:
     mixer, head = MIXERS.build(recipe.mixer), MODELS.build(recipe.head)
     assert isinstance(mixer, Mixer) and isinstance(head, MixHead)
     head.check_mixer(mixer)
-    asked |= set() if mixer.shared_lam else {"rows"}
-    return frozenset(asked | head.requirements | ({CLUSTERS} if mixer.clusters else set()))
+    return head.asks(mixer) | asked
 
 
 def lacking(method: type[MixtureMethod], recipe: Recipe) -> list[str]:

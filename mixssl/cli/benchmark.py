@@ -32,6 +32,7 @@ __all__ = [
     "image_size",
     "peak_bytes",
     "random_views",
+    "training_steps",
     "view_sizes",
 ]
 
@@ -140,18 +141,18 @@ def random_views(batch: int, sizes: Sequence[int]) -> dict[str, Any]:
 def view_sizes(cfg: Config, size: int) -> list[int]:
     """Sides of the views that a model needs: as many as the pipeline makes, and two for each further size."""
     further = [extra for extra in cfg.model.get("extra_sizes", ()) for _ in range(2)]
-    count = next((s["num_views"] for s in _training_steps(cfg) if "num_views" in s), 2)
+    count = next((s["num_views"] for s in training_steps(cfg) if "num_views" in s), 2)
     count = count if isinstance(count, int) else sum(count)
     return [size] * 2 + further if further else [size] * count
 
 
 def image_size(cfg: Config) -> int:
     """Side of the images that the training pipeline makes, in pixels; 32 if it doesn't say."""
-    crops = (step for step in _training_steps(cfg) if "Crop" in str(step.get("type")))
+    crops = (step for step in training_steps(cfg) if "Crop" in str(step.get("type")))
     return next((int(crop["scale"]) for crop in crops if isinstance(crop.get("scale"), int)), 32)
 
 
-def _training_steps(node: Any) -> Iterator[dict]:
+def training_steps(node: Any) -> Iterator[dict]:
     """All dicts inside the training loader of a config."""
     if isinstance(node, Config):
         node = node.get("train_dataloader", {})
@@ -160,7 +161,7 @@ def _training_steps(node: Any) -> Iterator[dict]:
         node = list(node.values())
     if isinstance(node, (list, tuple)):
         for child in node:
-            yield from _training_steps(child)
+            yield from training_steps(child)
 
 
 def as_mmpretrain(cfg: Config) -> tuple[Config, Config]:

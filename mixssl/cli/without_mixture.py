@@ -7,8 +7,9 @@ from typing import Any
 
 from mmengine.config import Config
 
+from mixssl.mixing import Mixer
 from mixssl.models.classifiers import MixClassifier
-from mixssl.registry import HOOKS, MODELS
+from mixssl.registry import HOOKS, MIXERS, MODELS
 
 __all__ = ["mixture_arguments", "mixture_switch", "without_mixture"]
 
@@ -37,8 +38,8 @@ def without_mixture(cfg: Config) -> Config:
     """The same config without its mixture and without all that is read only beside one.
 
     The mixer goes, and with it the arguments of the model that its class declares to be of mixtures, the hooks that
-    declare ``of_mixtures``, and the settings of the optimizer for parameters that those arguments bring. Mixtures that
-    are added to the same method so have the same baseline, to the last key.
+    declare ``of_mixtures``, the settings of the optimizer for parameters that those arguments bring, and views that are
+    there to be mixed in alone. Mixtures that are added to the same method so have the same baseline, to the last key.
 
     Args:
         cfg: Whole config; left as it is.
@@ -46,8 +47,9 @@ def without_mixture(cfg: Config) -> Config:
     plain = Config(cfg.to_dict())
     model = plain.get("model") or {}
     for holder in (plain, model):
-        if holder.get("data_preprocessor"):
-            holder["data_preprocessor"].pop("mixer", None)
+        mixer = (holder.get("data_preprocessor") or {}).pop("mixer", None)
+        if mixer and (built := MIXERS.build(mixer)).extra_views:
+            _drop_views(plain._cfg_dict, built)
     arguments = mixture_arguments(_class_of(model, MODELS))
     for name in arguments:
         model.pop(name, None)
@@ -55,6 +57,28 @@ def without_mixture(cfg: Config) -> Config:
         plain.custom_hooks = [hook for hook in plain.custom_hooks if not _of_mixtures(hook)]
     _drop_settings(plain.get("optim_wrapper") or {}, arguments)
     return plain
+
+
+def _drop_views(node: Any, mixer: Mixer) -> None:
+    """Takes out views that only a mixture shows, in place; of those left, what is mixed is cut as the others are."""
+    if isinstance(node, (list, tuple)):
+        for child in node:
+            _drop_views(child, mixer)
+    elif isinstance(node, dict) and {"num_views", "transforms"} <= node.keys():
+        counts, kinds = node["num_views"], node["transforms"]
+        counts = [counts] if isinstance(counts, int) else counts
+        views = [kind for kind, n in zip(kinds, counts, strict=True) for _ in range(n)]
+        views = views[: len(views) - mixer.extra_views]
+        clean = [view for number, view in enumerate(views) if number not in mixer.views]
+        views = [
+            clean[0] if clean and number in mixer.views else view
+            for number, view in enumerate(views)
+        ]
+        alike = all(view == views[0] for view in views)
+        node["num_views"] = len(views) if alike else [1] * len(views)
+        node["transforms"] = views[:1] if alike else views
+    elif isinstance(node, dict):
+        _drop_views(list(node.values()), mixer)
 
 
 def _drop_settings(optim_wrapper: dict, arguments: frozenset[str]) -> None:

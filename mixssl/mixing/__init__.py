@@ -2,6 +2,7 @@
 
 from mixssl.mixing.amix import AMix
 from mixssl.mixing.base import Layout, Mixer
+from mixssl.mixing.crops import CropMix, ScaleMix, crop_ranges
 from mixssl.mixing.deferred import DeferredMixture, Saliency
 from mixssl.mixing.imix import ICutMix, IMix
 from mixssl.mixing.local_global import InterCutMix, IntraCutMix, region_boxes, view_mixture
@@ -35,6 +36,7 @@ from mixssl.mixing.unmix import UnMix, global_mixture, region_mixture
 __all__ = [
     "AMix",
     "ClusterPuzzleMix",
+    "CropMix",
     "CutMix",
     "DeferredMixture",
     "FMix",
@@ -54,6 +56,7 @@ __all__ = [
     "ResizeMix",
     "Saliency",
     "SaliencyMix",
+    "ScaleMix",
     "StepRandom",
     "StreamRandom",
     "UnMix",
@@ -61,6 +64,7 @@ __all__ = [
     "blend",
     "box_mask",
     "center_surround",
+    "crop_ranges",
     "cut_boxes",
     "global_mixture",
     "halves_mixture",

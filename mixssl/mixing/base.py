@@ -30,6 +30,8 @@ class Layout(str, Enum):
     """Both views are mixed within the batch, each with boxes of its own."""
     SWAPPED_BOXES = "swapped boxes of two views"
     """The two views of an image swap a box."""
+    CROPS = "crops of one image"
+    """A mixture shows one image, in several crops, and takes the place of its view."""
 
     __str__ = str.__str__
 
@@ -40,6 +42,7 @@ class Mixer(ABC):
     Attributes:
         layout: How the mixtures relate to the views.
         views: Numbers of the clean views that it mixes.
+        extra_views: How many of the last views are there to be mixed in alone: no method sees them.
         shared_lam: Whether all rows of a batch share one λ, which losses that don't decompose over samples need.
         layers: Modules of the backbone whose outputs it may have mixed, by their dotted names; empty for mixers of
             pixels.
@@ -50,6 +53,7 @@ class Mixer(ABC):
 
     layout: ClassVar[Layout] = Layout.ROWS
     views: tuple[int, ...]
+    extra_views: int = 0
     shared_lam: bool = True
     layers: tuple[str, ...] = ()
     learned: ClassVar[bool] = False

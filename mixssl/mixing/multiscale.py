@@ -29,7 +29,7 @@ class MultiScale(Mixer):
         scales: Number of sizes, >= 1.
 
     Raises:
-        ValueError: If ``scales`` is less than 1, or the mixer asks for clusters.
+        ValueError: If ``scales`` is less than 1, or the mixer asks for clusters or further views.
     """
 
     layout: ClassVar[Layout] = Layout.SCALES
@@ -38,9 +38,10 @@ class MultiScale(Mixer):
         if scales < 1:
             raise ValueError(f"scales of MultiScale is {scales} and must be >= 1")
         self.mixer: Mixer = MIXERS.build(mixer) if isinstance(mixer, dict) else mixer
-        if self.mixer.clusters:
+        if self.mixer.clusters or self.mixer.extra_views:
+            asked = "clusters" if self.mixer.clusters else "further views"
             raise ValueError(
-                f"MultiScale can't carry {type(self.mixer).__name__}, which asks for clusters: "
+                f"MultiScale can't carry {type(self.mixer).__name__}, which asks for {asked}: "
                 "choose another mixer, or views of one size"
             )
         self.scales = scales

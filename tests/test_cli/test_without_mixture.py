@@ -48,6 +48,16 @@ SHARED = {
         "comparisons/moco_r18_amix_cifar10.py",
         "comparisons/moco_r18_local_global_cifar10.py",
     ],
+    "ScaleMix and CropMix, whose views are others": [
+        "unmix/moco_r18_asymmetric_cifar10.py",
+        "comparisons/moco_r18_scalemix_cifar10.py",
+        "comparisons/moco_r18_cropmix_cifar10.py",
+    ],
+    "asymmetric views, MoCo v2, r50, in1k": [
+        "asymsiam/mocov2_r50_in1k.py",
+        "asymsiam/mocov2_r50_scalemix_in1k.py",
+        "asymsiam/mocov2_r50_cropmix_in1k.py",
+    ],
     "Un-Mix, BYOL, CIFAR-10": [
         "unmix/byol_r18_cifar10.py",
         "comparisons/byol_r18_local_global_cifar10.py",

@@ -15,8 +15,8 @@ MIXERS.import_from_location()
 NAMES = sorted(MIXERS.module_dict)
 DECREED = {"ResizeMix", "PuzzleMix", "ClusterPuzzleMix"}
 """The pixels inside the mask are not the partner's at the same place; their own tests say what they are."""
-ALONE = {"IntraCutMix"}
-"""An image is mixed with its own other view, so that one is enough."""
+ALONE = {"CropMix", "IntraCutMix", "ScaleMix"}
+"""An image is mixed with another view of its own, so that one is enough."""
 ARGUMENTS: dict[str, dict] = {"MultiScale": {"mixer": {"type": "mixssl.UnMix"}, "scales": 1}}
 """What a mixer can't be built without."""
 BATCH, SIZE = 8, 16
@@ -43,13 +43,18 @@ def _mix(mixer: Mixer, x: list[Tensor], generator: torch.Generator) -> list[Mixe
     ]
 
 
+def _views(mixer: Mixer) -> list[Tensor]:
+    return views(BATCH, SIZE, count=2 + mixer.extra_views)
+
+
 def _sources(mixed: MixedView, x: list[Tensor]) -> tuple[Tensor, Tensor]:
     """Own and partner images of each row."""
     return x[mixed.source][mixed.index], x[mixed.partner_view][mixed.partner]
 
 
 def _draws(name: str, count: int = 10, **changes: object) -> list[tuple[list[Tensor], MixedView]]:
-    mixer, x = _mixer(name, **changes), views(BATCH, SIZE)
+    mixer = _mixer(name, **changes)
+    x = _views(mixer)
     return [(x, mixed) for seed in range(count) for mixed in _mix(mixer, x, _generator(seed))]
 
 
@@ -114,8 +119,9 @@ def test_pixels_are_what_the_record_says(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_an_image_of_all_ones_stays_one(name: str) -> None:
     """However the pixels move, every weight is a weight of a mean."""
-    ones = [torch.ones(BATCH, 3, SIZE, SIZE) for _ in range(2)]
-    for mixed in _mix(_mixer(name), ones, _generator()):
+    mixer = _mixer(name)
+    ones = [torch.ones_like(view) for view in _views(mixer)]
+    for mixed in _mix(mixer, ones, _generator()):
         if mixed.images is not None:
             assert torch.allclose(mixed.images, torch.ones_like(mixed.images))
 
@@ -129,7 +135,7 @@ def test_one_lam_is_one_lam(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_inputs_are_not_modified(name: str) -> None:
-    x = views(BATCH, SIZE)
+    x = _views(_mixer(name))
     before = [view.clone() for view in x]
     for changes in _variants(name):
         for seed in range(5):
@@ -141,7 +147,7 @@ def test_inputs_are_not_modified(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_same_seed_same_mixture_and_no_other_source_of_chance(name: str) -> None:
-    x = views(BATCH, SIZE)
+    x = _views(_mixer(name))
     for changes in _variants(name):
         mixer = _mixer(name, **changes)
         torch.manual_seed(1)
@@ -159,8 +165,9 @@ def test_same_seed_same_mixture_and_no_other_source_of_chance(name: str) -> None
 @pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
 @pytest.mark.parametrize("name", NAMES)
 def test_the_dtype_of_the_views_is_kept(name: str, dtype: torch.dtype) -> None:
-    x = [view.to(dtype) for view in views(BATCH, SIZE)]
-    for mixed in _mix(_mixer(name), x, _generator()):
+    mixer = _mixer(name)
+    x = [view.to(dtype) for view in _views(mixer)]
+    for mixed in _mix(mixer, x, _generator()):
         assert mixed.images is None or mixed.images.dtype == dtype
         assert mixed.lam.dtype == torch.float32
 

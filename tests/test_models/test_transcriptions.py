@@ -248,14 +248,15 @@ def _check(model: Any, step: Step, mix: MixedView, naive: Any, clean: bool = Tru
 
 def _prepare(name: str, mixer: dict, head: dict, **changes: Any) -> tuple[Any, Step, MixedView]:
     """A model, its twin one momentum step on, and the mixture of view 0 that the mixer draws."""
-    model, x = build(CONFIGS[name](mixer=mixer, mix_head=head, **changes)), views()
+    model = build(CONFIGS[name](mixer=mixer, mix_head=head, **changes))
+    x = views(count=2 + model.mixer.extra_views)
     twin = copy.deepcopy(model)
     twin.update_momentum()
     if name == "MixSwAV":  # its step begins with prototypes of length one
         prototypes = twin.head.loss_module.prototypes.weight
         prototypes.data = _unit(prototypes.data).float()
     (mix,) = MIXERS.build(mixer)(x, torch.Generator().manual_seed(1))
-    return model, Step(twin, x, mix.images), mix
+    return model, Step(twin, x[:2], mix.images), mix
 
 
 POLICIES = ["UnMix", "MixUp", "CutMix", "ResizeMix", "FMix", "SaliencyMix", "PuzzleMix"]
@@ -278,6 +279,15 @@ def test_a_mixture_of_rows_weighs_both_images(name: str, policy: str, per_sample
     assert not torch.equal(mix.partner, mix.index)
     assert (len(mix.lam.unique()) > 1) is per_sample or policy in ("SaliencyMix", "PuzzleMix")
     _check(model, step, mix, lambda twin: _weighed(name, twin, mix))
+
+
+@pytest.mark.parametrize("name", AS_IF)
+def test_a_mixture_of_crops_stands_for_its_view(name: str) -> None:
+    head = {"type": "mixssl.ScaleMixHead", "keep_clean": True}
+    model, step, mix = _prepare(name, {"type": "mixssl.ScaleMix"}, head)
+    assert len(mix.lam.unique()) > 1 and torch.equal(mix.partner, mix.index)
+    whole = mix._replace(lam=torch.ones_like(mix.lam))
+    _check(model, step, mix, lambda twin: _weighed(name, twin, whole))
 
 
 @pytest.mark.parametrize("temperature", [0.05, 0.5])

@@ -34,6 +34,7 @@ from mixssl.cli.benchmark import (
     get_ready,
     image_size,
     random_views,
+    training_steps,
     view_sizes,
 )
 from mixssl.cli.without_mixture import mixture_switch, without_mixture
@@ -46,9 +47,9 @@ FORWARD, BACKWARD = 1, 2
 
 def units(step: TrainStep, images: dict[str, Any]) -> float:
     """Forward and backward passes that a step's terms ask for, in forwards of view 0."""
-    model, inputs = step.model, images["inputs"]
-    mixtures = model.data_preprocessor(images, True).get("mixtures", [])
-    plan = model.plan(inputs, mixtures, images["data_samples"])
+    model, data = step.model, step.model.data_preprocessor(images, True)
+    inputs = data["inputs"]
+    plan = model.plan(inputs, data.get("mixtures", []), images["data_samples"])
     pixels = {v.number: v.images[:, 0].numel() for v in plan.views}
     for number, mixture in enumerate(plan.mixtures, len(inputs)):
         pixels.setdefault(number, pixels[mixture.source])
@@ -83,15 +84,15 @@ def needed_units(
 
 
 def measure(
-    steps: tuple[TrainStep, TrainStep], images: dict[str, Any], pairs: int, warmup: int
+    steps: tuple[TrainStep, TrainStep], images: Sequence[dict[str, Any]], pairs: int, warmup: int
 ) -> tuple[list[float], list[float]]:
-    """Times both in turns, swapping who goes first, and returns the seconds of each."""
-    for step in steps * warmup:
-        step.seconds(images)
+    """Times both in turns, each with its images, swapping who goes first, and returns the seconds of each."""
+    for which in (0, 1) * warmup:
+        steps[which].seconds(images[which])
     taken: tuple[list[float], list[float]] = ([], [])
     for pair in range(pairs):
         for which in (0, 1) if pair % 2 else (1, 0):
-            taken[which].append(steps[which].seconds(images))
+            taken[which].append(steps[which].seconds(images[which]))
     return taken
 
 
@@ -117,9 +118,13 @@ def compare(name: str, first: Config, second: Config, args: argparse.Namespace) 
     device = torch.device(args.device)
     batch = args.batch_size or first.train_dataloader.batch_size
     size = args.size or image_size(first)
-    images = random_views(batch, view_sizes(first, size))
+    images = [random_views(batch, view_sizes(cfg, size)) for cfg in (first, second)]
     steps = TrainStep(first, device, args.amp), TrainStep(second, device, args.amp)
-    needed = [units(step, images) for step in steps if hasattr(step.model, "clean_terms")]
+    needed = [
+        units(step, own)
+        for step, own in zip(steps, images, strict=True)
+        if hasattr(step.model, "clean_terms")
+    ]
     ours, base = measure(steps, images, args.pairs, args.warmup)
     return (
         report(name, ours, base, (needed[0], needed[-1]))
@@ -150,6 +155,10 @@ def recipes(cfg: Config, size: int) -> Iterator[tuple[str, Config]]:
             found.model.clusters["feat_dim"] = cfg.model.neck.out_channels
         if "extra_sizes" in recipe.model:
             found.model["extra_sizes"] = [int(size * width) for width in recipe.widths[2::2]]
+        elif len(recipe.widths) > 2:
+            for step in training_steps(found):
+                if "num_views" in step:
+                    step["num_views"] = len(recipe.widths)
         if "LocalGlobal" in recipe.head["type"]:
             found.model["region_neck"] = {
                 "type": "mixssl.RegionPool",

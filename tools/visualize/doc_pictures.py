@@ -44,9 +44,11 @@ ARC = math.radians(40), math.radians(330)
 """Where on the circle the keys of MoCHi's picture lie."""
 
 
-def digits() -> tuple[list[Tensor], list[float], list[float]]:
-    """Two clean views of a batch of digits, normalised, with the mean and the standard deviation used."""
+def digits(count: int = 2) -> tuple[list[Tensor], list[float], list[float]]:
+    """Clean views of a batch of digits, normalised, with the mean and the standard deviation used."""
     cfg = Config.fromfile(CONFIG)
+    next(step for step in cfg.train_pipeline if step.type == "MultiView").num_views = count
+    cfg.train_dataloader.dataset.pipeline = cfg.train_pipeline
     init_default_scope(cfg.default_scope)
     set_random_seed(0)
     batch = next(iter(Runner.build_dataloader(cfg.train_dataloader, seed=0)))
@@ -91,6 +93,14 @@ def imix(views: Sequence[Tensor], norm: Norm) -> Figure:
     shown = [*blends, *boxes, *blends, *boxes]
     title = "i-Mix: the own image always weighs at least one half"
     return mixture_figure(views, shown, *norm, rows=[2, 2, 6, 6], title=title)
+
+
+def scalemix(views: Sequence[Tensor], norm: Norm) -> Figure:
+    """ScaleMix on the left, CropMix's blends on the right."""
+    boxes, blends = mix(views, 1, "ScaleMix"), mix(views, 2, "CropMix", kind="mixup")
+    shown = [*boxes, *blends, *boxes, *blends]
+    title = "ScaleMix (left), CropMix's blends (right): two crops of one image"
+    return mixture_figure(views, shown, *norm, rows=[0, 0, 6, 6], title=title)
 
 
 def policies(views: Sequence[Tensor], norm: Norm) -> Figure:
@@ -161,8 +171,10 @@ def main() -> None:
     parser.add_argument("--out", default=str(ROOT / "docs/assets"), help="folder to write to")
     out = Path(parser.parse_args().out)
     views, mean, std = digits()
-    for draw in (unmix, mixco, local_global, imix, policies):
-        print(save_figure(draw(views, (mean, std)), out / f"mixtures_{draw.__name__}.png"))
+    three, _, _ = digits(3)
+    for draw in (unmix, mixco, local_global, imix, policies, scalemix):
+        given = three if draw is scalemix else views
+        print(save_figure(draw(given, (mean, std)), out / f"mixtures_{draw.__name__}.png"))
     print(save_figure(mochi(), out / "mixtures_mochi.png"))
 
 

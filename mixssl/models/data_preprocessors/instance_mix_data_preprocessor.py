@@ -21,7 +21,8 @@ class InstanceMixDataPreprocessor(SelfSupDataPreprocessor):
     """mmpretrain's self-supervised preprocessor, which in training makes views, if asked to, and mixes them.
 
     Without views and mixer it is its parent, state keys included. With a mixer, the data dict gains ``mixtures``, a
-    list of :class:`~mixssl.structures.MixedView`, of normalised views.
+    list of :class:`~mixssl.structures.MixedView`, of normalised views, and ``inputs`` loses the views that are there to
+    be mixed in alone.
 
     With views, a batch holds plain images in place of views made by data workers. They are augmented in floating
     point, hence not rounded to 256 levels in between, and ``data_samples`` stay where they are: moving labels that
@@ -98,6 +99,7 @@ class InstanceMixDataPreprocessor(SelfSupDataPreprocessor):
                     "put MultiView into the pipeline and use default_collate"
                 )
             out["mixtures"] = self.mixer(views, self.random())
+            out["inputs"] = views[: len(views) - self.mixer.extra_views]
         return out
 
     @torch.no_grad()

@@ -7,6 +7,7 @@ from mixssl.models.heads.local_global_head import InterLocalGlobalHead, IntraLoc
 from mixssl.models.heads.mixco_head import MixCoHead
 from mixssl.models.heads.mochi_head import MoCHiHead
 from mixssl.models.heads.multiscale_head import MultiScaleHead
+from mixssl.models.heads.scalemix_head import ScaleMixHead
 from mixssl.models.heads.unmix_head import UnMixHead
 
 __all__ = [
@@ -19,5 +20,6 @@ __all__ = [
     "MixHead",
     "MoCHiHead",
     "MultiScaleHead",
+    "ScaleMixHead",
     "UnMixHead",
 ]

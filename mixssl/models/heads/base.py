@@ -99,6 +99,11 @@ class MixHead(BaseModule, ABC):
             The comparisons that the mixtures add to the loss.
         """
 
+    def asks(self, mixer: Mixer) -> frozenset[str]:
+        """What a method must be capable of to learn from the mixer's mixtures under this head."""
+        rows = set() if mixer.shared_lam else {"rows"}
+        return self.requirements | rows | ({"clusters"} if mixer.clusters else set())
+
     def check_mixer(self, mixer: Mixer) -> None:
         """Raises a ValueError unless this head can read the mixer's mixtures."""
         if mixer.layout not in self.layouts:

@@ -52,13 +52,14 @@ def check_mixture(method: MixtureMethod) -> None:
         )
     method.mix_head.check_mixer(method.mixer)
     own = type(method).__name__
-    missing = sorted(method.mix_head.requirements - method.capabilities)
+    asked = method.mix_head.asks(method.mixer) - method.capabilities
+    missing = sorted(method.mix_head.requirements & asked)
     if missing:
         raise ValueError(
             f"{type(method.mix_head).__name__} needs a method with {', '.join(missing)} and {own} offers "
             f"{', '.join(sorted(method.capabilities)) or 'nothing'}: {_way_out(method, missing)}"
         )
-    if method.mixer.clusters and "clusters" not in method.capabilities:
+    if "clusters" in asked:
         raise ValueError(
             f"{name} asks for clusters of the images and {own} has none: {SET_CLUSTERS}"
         )
@@ -74,7 +75,7 @@ def check_mixture(method: MixtureMethod) -> None:
                 f"{name} mixes features of the online backbone, and such a mixture can be no target of {own}: choose "
                 "pairing='cross' in the mix head"
             )
-    if not method.mixer.shared_lam and "rows" not in method.capabilities:
+    if "rows" in asked:
         raise ValueError(
             f"{name} draws a λ per image and the loss of {own} does not decompose over images: "
             "choose a mixer with one λ per batch, like mixssl.UnMix"
