@@ -187,14 +187,3 @@ def test_what_makes_negatives_is_no_mix_head() -> None:
 def test_the_documents_hold_the_grid() -> None:
     way_out = "run python tools/grid.py"
     assert GRID.PAGE.read_text() == GRID.page(), way_out
-    text = GRID.README.read_text()
-    assert text == GRID.readme(text), way_out
-
-
-def test_a_table_is_put_where_the_readme_has_a_place_for_it() -> None:
-    text = GRID.readme("a\n<!-- grid -->\nOLD\n<!-- /grid -->\nb")
-    assert text.startswith("a\n<!-- grid -->\n| mixture | BYOL |") and text.endswith(
-        "|\n<!-- /grid -->\nb"
-    )
-    assert "docs/en/mixtures/unmix.md" in text and "OLD" not in text
-    assert GRID.readme(text) == text

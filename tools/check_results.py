@@ -2,7 +2,9 @@
 """Holds the tables of figures in the documents to docs/en/results.csv: python tools/check_results.py.
 
 A table of figures stands below a comment that names its rows in the file: ``<!-- results: NAME -->``. Its first column
-says which row, its headings which column, and a cell must say what the file says there, to its last decimal.
+says which row, its headings which column, and a cell must say what the file says there, to its last decimal. A table
+below ``<!-- some results: NAME, NAME -->`` shows a choice of rows and columns, from the last table that has them, and
+may put a paper's figures beside them, in columns that begin with "paper".
 """
 
 from __future__ import annotations
@@ -24,7 +26,9 @@ RESULTS = Path("docs/en/results.csv")
 PAGES = ("docs/en/results.md", "README.md")
 """The first one shows every table of the file and has no figure that is not in it."""
 
-MARK = re.compile(r"<!-- results: (.+?) -->")
+MARK = re.compile(r"<!-- (some )?results: (.+?) -->")
+PUBLISHED = "paper"
+"""How the heading of a column with a paper's figures begins."""
 NUMBER = re.compile(r"[-+−]?\d+(?:[.,]\d+)*")
 FIGURE = re.compile(r"(?:[-+−±\d.,%\s]|to)+")
 """A cell that holds figures and nothing else."""
@@ -32,12 +36,18 @@ EMPTY = {"", "–", "not run"}
 
 
 class Table(NamedTuple):
-    """A table of a page; ``name`` is None for one without a mark, ``line`` that of its headings, from 1."""
+    """A table of a page; ``names`` is empty for one without a mark, ``line`` is that of its headings, from 1."""
 
-    name: str | None
+    names: list[str]
+    whole: bool
     line: int
     headings: list[str]
     body: list[list[str]]
+
+    def figures(self, row: list[str]) -> list[tuple[str, str]]:
+        """Headings and cells that the file must agree with."""
+        cells = list(zip(self.headings[1:], row[1:], strict=True))
+        return [one for one in cells if self.whole or not one[0].startswith(PUBLISHED)]
 
 
 def parse_args() -> argparse.Namespace:
@@ -63,21 +73,21 @@ def read_results(path: Path) -> list[dict[str, str]]:
 
 def tables_in(text: str) -> Iterator[Table]:
     """Tables of a page, in order."""
-    lines, number, name = text.splitlines(), 0, None
+    lines, number, names, whole = text.splitlines(), 0, list[str](), True
     while number < len(lines):
         mark = MARK.fullmatch(lines[number].strip())
         if mark:
-            name = mark[1]
+            names, whole = mark[2].split(", "), not mark[1]
         elif lines[number].startswith("|"):
             start = number
             while number < len(lines) and lines[number].startswith("|"):
                 number += 1
             rows = [_cells(line) for line in lines[start:number]]
-            yield Table(name, start + 1, rows[0], rows[2:])
-            name = None
+            yield Table(names, whole, start + 1, rows[0], rows[2:])
+            names = []
             continue
         elif lines[number].strip():
-            name = None
+            names = []
         number += 1
 
 
@@ -95,15 +105,14 @@ def numbers(text: str) -> list[str]:
 
 def wrong_in(table: Table, records: Sequence[dict[str, str]]) -> Iterator[str]:
     """What a marked table and its records disagree about."""
-    own = [record for record in records if record["table"] == table.name]
-    if not own:
-        yield f"no row of the file is of the table {table.name!r}"
-        return
+    own = [record for name in table.names for record in records if record["table"] == name]
     found = {(record["row"], record["column"]): record for record in own}
     shown = set()
     for row in table.body:
         for heading, cell in zip(table.headings[1:], row[1:], strict=True):
             record = found.get((row[0], heading))
+            if not table.whole and heading.startswith(PUBLISHED):
+                continue
             said = f"{row[0]!r}, {heading!r} says {cell!r}"
             if heading in COLUMNS:
                 fields = {one[heading] for one in own if one["row"] == row[0]}
@@ -118,7 +127,7 @@ def wrong_in(table: Table, records: Sequence[dict[str, str]]) -> Iterator[str]:
                     yield f"{said}, the file {expected!r}"
             elif cell not in EMPTY and FIGURE.fullmatch(cell):
                 yield f"{said}, the file nothing"
-    for key in found.keys() - shown:
+    for key in found.keys() - shown if table.whole else ():
         yield f"{key[0]!r}, {key[1]!r} is in the file and not in the table"
 
 
@@ -134,19 +143,24 @@ def check(root: Path) -> list[str]:
     wrong += [
         f"{RESULTS}: {place} is there twice" for place in set(places) if places.count(place) > 1
     ]
-    shown: set[str | None] = set()
+    shown = set[str]()
+    known = {record["table"] for record in records}
     for page in PAGES:
         for table in tables_in((root / page).read_text()):
             here = f"{page}, line {table.line}"
-            if table.name is not None:
+            unknown = set(table.names) - known
+            if unknown:
+                wrong.append(f"{here}: no row of the file is of the table {unknown.pop()!r}")
+            elif table.names:
                 wrong += [f"{here}: {line}" for line in sorted(wrong_in(table, records))]
-                shown.add(table.name)
+                shown.update(table.names if table.whole else ())
             elif page == PAGES[0] and any(
                 numbers(cell) and FIGURE.fullmatch(cell) for row in table.body for cell in row
             ):
                 wrong.append(f"{here}: figures, and no <!-- results: NAME --> above them")
-    missing = {record["table"] for record in records} - shown
-    return wrong + [f"{RESULTS}: no page shows the table {name!r}" for name in sorted(missing)]
+    return wrong + [
+        f"{RESULTS}: no page shows the table {name!r}" for name in sorted(known - shown)
+    ]
 
 
 def main() -> None:

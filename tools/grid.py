@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Writes down which method carries which mixture: python tools/grid.py writes docs/en/grid.md and the README's table.
+"""Writes down which method carries which mixture: python tools/grid.py writes docs/en/grid.md.
 
 The methods are those registered, what each can carry is read off its class, and what a recipe asks for is read off its
 mixer and its head. The test suite trains every pair with a check mark and asks every other one for its refusal.
@@ -8,7 +8,6 @@ mixer and its head. The test suite trains every pair with a check mark and asks 
 from __future__ import annotations
 
 import inspect
-import re
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,9 +18,6 @@ from mixssl.registry import MIXERS, MODELS
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs/en/grid.md"
-README = ROOT / "README.md"
-BETWEEN = re.compile(r"(<!-- grid -->\n).*?(\n<!-- /grid -->)", re.S)
-"""The place of the table in the README."""
 SUPERSCRIPTS = "⁰¹²³⁴⁵⁶⁷⁸⁹"
 
 CLUSTERS, SCALES, BANK = "clusters", "scales", "hard negatives"
@@ -204,12 +200,8 @@ def lacking(method: type[MixtureMethod], recipe: Recipe) -> list[str]:
     return [reason for reason in REASONS if reason in missing]
 
 
-def table(folder: str) -> str:
-    """The grid: a row per recipe, a column per method, ✓ or the numbers of the reasons.
-
-    Args:
-        folder: Of the mixtures' pages, as seen from the file that the table stands in.
-    """
+def table() -> str:
+    """The grid: a row per recipe, a column per method, ✓ or the numbers of the reasons."""
     columns = methods()
     numbers = {reason: SUPERSCRIPTS[number] for number, reason in enumerate(REASONS, start=1)}
     lines = [
@@ -217,7 +209,7 @@ def table(folder: str) -> str:
         _row([":--", *[":-:"] * len(columns)]),
     ]
     for recipe in RECIPES:
-        cells = [f"[{recipe.name}]({folder}/{recipe.page}.md)"]
+        cells = [f"[{recipe.name}](mixtures/{recipe.page}.md)"]
         for method in columns.values():
             missing = "".join(numbers[reason] for reason in lacking(method, recipe))
             cells.append(f"–{missing}" if missing else "✓")
@@ -238,7 +230,7 @@ def page() -> str:
 Written by `tools/grid.py`; don't edit. ✓: trains, and a test takes three steps with it. –: refused in one line when the
 model is built, for the reason of that number below. {sum(pairs)} of {len(pairs)} pairs train.
 
-{table("mixtures")}
+{table()}
 
 {notes}
 
@@ -248,16 +240,9 @@ column or a row.
 """
 
 
-def readme(text: str) -> str:
-    """The README with this table in its place; unchanged where it has none."""
-    return BETWEEN.sub(lambda found: found[1] + table("docs/en/mixtures") + found[2], text)
-
-
 def main() -> None:
-    """Writes the files that hold the grid."""
-    for path, text in ((PAGE, page()), (README, readme(README.read_text()))):
-        if not path.exists() or path.read_text() != text:
-            path.write_text(text)
+    """Writes the page."""
+    PAGE.write_text(page())
 
 
 if __name__ == "__main__":

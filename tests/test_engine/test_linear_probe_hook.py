@@ -253,8 +253,7 @@ class TestBadInput:
         assert "\n" not in str(error.value)
 
     def test_a_model_that_shows_no_clean_view(self, tmp_path: Path) -> None:
-        model = tiny.moco()
-        runner = make_runner(tmp_path, [probe()], model=model)
+        runner = make_runner(tmp_path, [probe()])
 
         def darken(module: nn.Module, args: tuple[Tensor]) -> tuple[Tensor]:
             return (args[0] * 0.5,)
