@@ -152,7 +152,7 @@ def make(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
         (tmp_path / "requirements").mkdir()
         (tmp_path / "mixssl/utils").mkdir(parents=True)
-        needed = (f"requirements/{name}.txt" for name in ("runtime", "dev", "mmcv", "det"))
+        needed = (f"requirements/{file.name}" for file in ROOT.glob("requirements/*.txt"))
         for name in ("setup.py", "mixssl/utils/versions.py", *needed):
             (tmp_path / name).touch()
         command = ["make", "--no-print-directory", "-f", str(ROOT / "Makefile"), *arguments]
