@@ -264,6 +264,7 @@ class SoftTerm(_Term):
         temperature: Softmax temperature; must be positive. None takes the method's own.
         weight: Weight of the comparison.
         name: Key in the loss dict; as in :class:`Term`.
+        log_of_sum: Whether the logarithm is taken of the shares' sum of probabilities, not of each.
     """
 
     online: EmbeddingId
@@ -273,6 +274,7 @@ class SoftTerm(_Term):
     temperature: float | None = None
     weight: Tensor | float = 1.0
     name: str = "loss_mix"
+    log_of_sum: bool = False
     order: ClassVar[int] = 2
 
     @staticmethod

@@ -135,6 +135,8 @@ def test_the_config_of_a_mixture_trains(page: Path, number: int) -> None:
             "with_query": 2,
         }
     mixer = diff.get("data_preprocessor", {}).get("mixer")
+    if mixer and "patch" in mixer:
+        mixer["patch"] = 4
     extra = MIXERS.build(mixer).extra_views if mixer else 0
     cfg = CONFIGS[name](f"mixssl.{name}", backbone=BACKBONE, **model)
     with run_length():

@@ -135,6 +135,8 @@ RECIPES = (
         ONE_IMAGE,
         widths=(1.0,) * 4,
     ),
+    Recipe("SDMP", "overlap", _mixer("SDMP"), _head("OverlapHead", loss="log_of_sum")),
+    Recipe("PatchMix", "overlap", _mixer("PatchMix", patch=4), _head("OverlapHead")),
     Recipe("AMix-I", "amix", _mixer("AMix"), _head("AMixHead"), {"mix_block": MIX_BLOCK}),
     Recipe(
         "AMix-I, a λ per image",

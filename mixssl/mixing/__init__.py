@@ -9,6 +9,7 @@ from mixssl.mixing.local_global import InterCutMix, IntraCutMix, region_boxes, v
 from mixssl.mixing.mixco import MixCo, halves_mixture
 from mixssl.mixing.multiscale import MultiScale
 from mixssl.mixing.ops import blend, box_mask, mask_blend, paste
+from mixssl.mixing.patchmix import PatchMix, patch_mask
 from mixssl.mixing.policies import (
     ClusterPuzzleMix,
     CutMix,
@@ -31,9 +32,11 @@ from mixssl.mixing.sampling import (
     reverse_partner,
     uniform,
 )
+from mixssl.mixing.sdmp import SDMP
 from mixssl.mixing.unmix import UnMix, global_mixture, region_mixture
 
 __all__ = [
+    "SDMP",
     "AMix",
     "ClusterPuzzleMix",
     "CropMix",
@@ -51,6 +54,7 @@ __all__ = [
     "MixUp",
     "Mixer",
     "MultiScale",
+    "PatchMix",
     "Policy",
     "PuzzleMix",
     "ResizeMix",
@@ -70,6 +74,7 @@ __all__ = [
     "halves_mixture",
     "mask_blend",
     "paste",
+    "patch_mask",
     "random_partner",
     "region_boxes",
     "region_mixture",

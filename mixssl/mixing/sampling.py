@@ -23,6 +23,7 @@ __all__ = [
     "clip_boxes",
     "cut_boxes",
     "half_sides",
+    "inner_boxes",
     "random_partner",
     "reverse_partner",
     "uniform",
@@ -127,6 +128,29 @@ def cut_boxes(
     size = torch.tensor([height, width], dtype=torch.float64)
     centre = (torch.rand(len(lam), 2, generator=generator, dtype=torch.float64) * size).long()
     return clip_boxes(centre, half_sides(lam, height, width), height, width)
+
+
+def inner_boxes(
+    ratio: Tensor, height: int, width: int, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """Draws boxes of given sizes that lie inside the image.
+
+    Args:
+        ratio: Of the box's sides to the image's, (B,), in [0, 1], on the CPU; a side is rounded down, to 1 at least.
+        height: Of the image, in pixels.
+        width: Of the image, in pixels.
+        generator: A CPU generator.
+
+    Returns:
+        boxes: (B, 4), int64: top, left, bottom, right, half-open.
+        lam: (B,), float64: exact weight left to the own image.
+    """
+    size = torch.tensor([height, width])
+    side = (ratio[:, None] * size).long().clamp_min(1)
+    room = size - side + 1
+    corner = (torch.rand(len(ratio), 2, generator=generator, dtype=torch.float64) * room).long()
+    lam = 1.0 - side.prod(dim=1).double() / (height * width)
+    return torch.cat([corner, corner + side], dim=1), lam
 
 
 def half_sides(lam: Tensor, height: int, width: int) -> Tensor:

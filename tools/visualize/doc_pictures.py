@@ -103,6 +103,13 @@ def scalemix(views: Sequence[Tensor], norm: Norm) -> Figure:
     return mixture_figure(views, shown, *norm, rows=[0, 0, 6, 6], title=title)
 
 
+def overlap(views: Sequence[Tensor], norm: Norm) -> Figure:
+    """PatchMix on top, SDMP's small pictures below; the mixtures of both views."""
+    shown = [*mix(views, 1, "PatchMix", patch=4), *mix(views, 5, "SDMP", kinds=("resizemix",))]
+    title = "PatchMix above, SDMP below; left view 0, right view 1: the same partners and λ"
+    return mixture_figure(views, shown, *norm, rows=[1, 1, 2, 2], title=title)
+
+
 def policies(views: Sequence[Tensor], norm: Norm) -> Figure:
     """The same pairs, and but for ResizeMix the same λ aimed at, under every policy."""
     figure = new_figure(
@@ -172,7 +179,7 @@ def main() -> None:
     out = Path(parser.parse_args().out)
     views, mean, std = digits()
     three, _, _ = digits(3)
-    for draw in (unmix, mixco, local_global, imix, policies, scalemix):
+    for draw in (unmix, mixco, local_global, imix, overlap, policies, scalemix):
         given = three if draw is scalemix else views
         print(save_figure(draw(given, (mean, std)), out / f"mixtures_{draw.__name__}.png"))
     print(save_figure(mochi(), out / "mixtures_mochi.png"))

@@ -10,11 +10,11 @@ from torch.nn import functional as F
 
 from mixssl.mixing.ops import box_mask, rows_mixture
 from mixssl.mixing.policies.base import Policy
-from mixssl.mixing.sampling import uniform
+from mixssl.mixing.sampling import inner_boxes, uniform
 from mixssl.registry import MIXERS
 from mixssl.structures import MixedView
 
-__all__ = ["ResizeMix", "resize_paste"]
+__all__ = ["ResizeMix", "resize_mixture", "resize_paste"]
 
 
 @MIXERS.register_module()
@@ -53,22 +53,35 @@ class ResizeMix(Policy[tuple[Tensor, Tensor]]):
         """Draws patches and what they leave: (count, 4), int64, and (count,)."""
         low, high = self.scale
         ratio = low + (high - low) * uniform(count, generator)
-        size = torch.tensor([height, width])
-        patch = (ratio[:, None] * size).long().clamp_min(1)
-        room = size - patch + 1
-        corner = (torch.rand(count, 2, generator=generator, dtype=torch.float64) * room).long()
-        lam = 1.0 - patch.prod(dim=1).double() / (height * width)
-        return torch.cat([corner, corner + patch], dim=1), lam
+        return inner_boxes(ratio, height, width, generator)
 
     def render(
         self, images: Tensor, source: int, partner: Tensor, draw: tuple[Tensor, Tensor]
     ) -> MixedView:
         """Resizes and pastes; see :meth:`Policy.render`."""
         boxes, lam = draw
-        boxes = boxes.to(images.device, non_blocking=True)
-        mask = box_mask(boxes, *images.shape[-2:])
-        mixed = resize_paste(images, images[partner], boxes)
-        return rows_mixture(mixed, source, partner, lam, mask, boxes)
+        return resize_mixture(images, source, lam, boxes, partner)
+
+
+def resize_mixture(
+    images: Tensor, source: int, lam: Tensor, boxes: Tensor, partner: Tensor
+) -> MixedView:
+    """Fits partners into boxes of a view.
+
+    Args:
+        images: (N, C, H, W).
+        source: Number of the view.
+        lam: (1,) or (N,): what the boxes leave to the own image.
+        boxes: (1, 4) or (N, 4): top, left, bottom, right in pixels, half-open, at least one pixel.
+        partner: (N,), int64, on the images' device.
+
+    Returns:
+        The mixture, its mask 0 inside the box and 1 outside.
+    """
+    boxes = boxes.to(images.device, non_blocking=True)
+    mask = box_mask(boxes, *images.shape[-2:])
+    mixed = resize_paste(images, images[partner], boxes)
+    return rows_mixture(mixed, source, partner, lam, mask, boxes)
 
 
 def resize_paste(own: Tensor, other: Tensor, boxes: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ from mixssl.models.heads.local_global_head import InterLocalGlobalHead, IntraLoc
 from mixssl.models.heads.mixco_head import MixCoHead
 from mixssl.models.heads.mochi_head import MoCHiHead
 from mixssl.models.heads.multiscale_head import MultiScaleHead
+from mixssl.models.heads.overlap_head import OverlapHead
 from mixssl.models.heads.scalemix_head import ScaleMixHead
 from mixssl.models.heads.unmix_head import UnMixHead
 
@@ -20,6 +21,7 @@ __all__ = [
     "MixHead",
     "MoCHiHead",
     "MultiScaleHead",
+    "OverlapHead",
     "ScaleMixHead",
     "UnMixHead",
 ]

@@ -7,6 +7,7 @@ from mixssl.models.losses.info_nce import (
     soft_info_nce,
 )
 from mixssl.models.losses.nt_xent import nt_xent
+from mixssl.models.losses.overlap import overlap_shares
 from mixssl.models.losses.sinkhorn import sinkhorn, swapped_prediction
 from mixssl.models.losses.two_way import two_way_cross_entropy
 from mixssl.models.losses.whitening import check_rows, normalized_mse, whiten, whiten_groups
@@ -17,6 +18,7 @@ __all__ = [
     "info_nce",
     "normalized_mse",
     "nt_xent",
+    "overlap_shares",
     "queue_candidates",
     "sinkhorn",
     "soft_info_nce",

@@ -51,7 +51,9 @@ def info_nce(positive: Tensor, negatives_lse: Tensor) -> Tensor:
     return F.softplus(negatives_lse - positive)
 
 
-def soft_info_nce(blocks: Sequence[Tensor], positives: Tensor, shares: Tensor) -> Tensor:
+def soft_info_nce(
+    blocks: Sequence[Tensor], positives: Tensor, shares: Tensor, log_of_sum: bool = False
+) -> Tensor:
     r"""Soft cross-entropy over candidates that lie in several blocks.
 
     .. math:: -\sum_p w_{ip} \log \frac{e^{s_{i,p}}}{\sum_j e^{s_{ij}}}
@@ -63,11 +65,15 @@ def soft_info_nce(blocks: Sequence[Tensor], positives: Tensor, shares: Tensor) -
         blocks: Logits divided by the temperature, each (M, n_b), float32; the positives lie in the first.
         positives: Columns of the first block, (M, P), int64.
         shares: Weight of each positive, (M, P), summing to 1 over P.
+        log_of_sum: Whether to take the logarithm of the positives' weighted sum, :math:`-\log \sum_p w_{ip} p_{ip}`, as
+            SDMP's code does. No more than the cross-entropy, by Jensen's inequality.
 
     Returns:
         The loss of each row, (M,).
     """
     total = torch.stack([block.logsumexp(dim=1) for block in blocks], dim=1).logsumexp(dim=1)
+    if log_of_sum:
+        return total - (blocks[0].gather(1, positives) + shares.log()).logsumexp(dim=1)
     return -(shares * (blocks[0].gather(1, positives) - total[:, None])).sum(dim=1)
 
 

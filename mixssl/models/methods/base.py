@@ -395,7 +395,7 @@ class MixtureMethod(FollowsOptimizer, _Algorithm):
     def soft_loss(self, online: Tensor, target: Tensor, term: SoftTerm) -> Tensor:
         """Soft cross-entropy over the candidates, (M,)."""
         blocks = self.candidate_logits(online, target, term.temperature)
-        return soft_info_nce(blocks, term.positives, term.shares)
+        return soft_info_nce(blocks, term.positives, term.shares, term.log_of_sum)
 
     def two_way_loss(self, online: Tensor, target: Tensor, term: TwoWayTerm) -> Tensor:
         """Soft cross-entropy between the two images of each row, (M,)."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from mmengine.dist import all_gather, get_rank
@@ -34,8 +35,12 @@ class MixMoCoV3(MixtureMethod, MoCoV3):
     term's too. With a ViT as backbone a mixture and its reverse share an encoding as long as ``drop_rate`` and
     ``drop_path_rate`` are 0, as they are in the paper's recipes.
 
-    Arguments are those of mmpretrain's MoCoV3 and ``mix_head``, ``joint_bn``; ``base_momentum`` is the weight of the
-    new value at the start, 0.01 for the paper's 0.99.
+    Args:
+        *args: Of mmpretrain's MoCoV3.
+        symmetric: Whether either view predicts the other, as in the paper; False compares view 0 with the key of view 1
+            alone, as SDMP and PatchMix do, whose mixtures come from the other view.
+        **kwargs: Of mmpretrain's MoCoV3 and ``mix_head``, ``joint_bn``; ``base_momentum`` is the weight of the new
+            value at the start, 0.01 for the paper's 0.99.
 
     Raises:
         ValueError: In training, if the length of the run is unknown.
@@ -44,14 +49,19 @@ class MixMoCoV3(MixtureMethod, MoCoV3):
     targets_show_maps = True
     capabilities = frozenset({"rows", "candidates"})
 
+    def __init__(self, *args: Any, symmetric: bool = True, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.symmetric = symmetric
+
     @property
     def teacher(self) -> BaseAveragedModel:
         """The momentum encoder."""
         return self.momentum_encoder
 
     def clean_terms(self, clean: int) -> list[Term]:
-        """View 0 against the key of view 1, and the other way round."""
-        return [Term(EmbeddingId(0), EmbeddingId(1)), Term(EmbeddingId(1), EmbeddingId(0))]
+        """View 0 against the key of view 1, and the other way round where it is symmetric."""
+        terms = [Term(EmbeddingId(0), EmbeddingId(1)), Term(EmbeddingId(1), EmbeddingId(0))]
+        return terms if self.symmetric else terms[:1]
 
     def mixture_terms(self, mixtures: Sequence[MixedView], clean: int) -> list[AnyTerm]:
         """The mix head's comparisons; a soft one gets the factor that the head's loss gives the others."""
