@@ -23,6 +23,7 @@ from mixssl.evaluation import (
 )
 from mixssl.evaluation.protocols import require_labels
 from mixssl.utils.errors import ConfigError
+from mixssl.utils.progress import progress_shown
 
 __all__ = ["knn", "linear", "protocols"]
 
@@ -38,7 +39,7 @@ def knn(args: argparse.Namespace) -> None:
         )
     print(*run.notes, sep="\n")
     start = time.perf_counter()
-    with in_one_line():
+    with in_one_line(), progress_shown():
         bank, queries = run.features(args.feature, args.tokens, args.half)
         labels = require_labels(queries)
         chunks = {"query_chunk": args.query_chunk, "bank_chunk": args.bank_chunk}
@@ -125,7 +126,7 @@ def linear(args: argparse.Namespace) -> None:
     run = prepare(args)
     print(*run.notes, sep="\n")
     start = time.perf_counter()
-    with in_one_line():
+    with in_one_line(), progress_shown():
         bank, queries = run.features("backbone", args.tokens, half=False)
         extracted = time.perf_counter() - start
         found = train_and_test(args, bank, queries, run.device, settings_of(args, run.linear_probe))
@@ -155,7 +156,7 @@ def protocols(args: argparse.Namespace) -> None:
     run = prepare(args, "projected" if projected else "backbone")
     print(*run.notes, sep="\n")
     start = time.perf_counter()
-    with in_one_line():
+    with in_one_line(), progress_shown():
         top1 = evaluate(
             run.model, run.bank, run.query, args.protocols, args.tokens, run.linear_probe
         )

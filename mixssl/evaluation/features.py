@@ -16,6 +16,7 @@ from mixssl.datasets.named_failures import listed, not_finite
 from mixssl.evaluation.state import undisturbed
 from mixssl.utils.distributed import unwrap
 from mixssl.utils.errors import ConfigError
+from mixssl.utils.progress import tracked
 
 __all__ = [
     "FEATURES",
@@ -163,7 +164,7 @@ def extract_features(
     labels, done = [], 0
     with undisturbed(model):
         device = next(model.parameters()).device
-        for batch in loader:
+        for batch in tracked(loader, f"features of {total} images", len(loader)):
             _refuse_not_finite(batch)
             data = model.data_preprocessor(batch, False)  # type: ignore[operator]
             with torch.autocast(device.type, enabled=False):

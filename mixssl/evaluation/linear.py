@@ -13,6 +13,8 @@ from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 from torch.optim.lr_scheduler import ExponentialLR
 
+from mixssl.utils.progress import tracked
+
 __all__ = ["LinearProbe", "choose_lr", "fit_linear_probe", "logistic_regression", "top_k_accuracy"]
 
 LR_FALL = 1e4
@@ -93,7 +95,7 @@ def fit_linear_probe(
     scheduler = ExponentialLR(optimizer, gamma=(lr_end / lr) ** (1 / epochs))
     generator = torch.Generator().manual_seed(seed)
     with torch.enable_grad():
-        for _ in range(epochs):
+        for _ in tracked(range(epochs), "linear probe, epochs", epochs):
             for rows in torch.randperm(len(x), generator=generator).to(x.device).split(batch_size):
                 optimizer.zero_grad()
                 F.cross_entropy(F.linear(x[rows], weight, bias), y[rows]).backward()
