@@ -25,6 +25,12 @@ def parse_args() -> argparse.Namespace:
         metavar="CHECKPOINT",
         help="continue from a checkpoint; without a path from the latest one in the work directory, if there is one",
     )
+    parser.add_argument(
+        "--epochs",
+        type=int,
+        metavar="N",
+        help="train for so many epochs, with schedules, warm-ups and monitors stretched to them",
+    )
     parser.add_argument("--no-validate", action="store_true", help="leave validation out")
     parser.add_argument(
         "--auto-scale-lr",

@@ -9,6 +9,7 @@ from pathlib import Path
 from mmengine.config import Config
 from mmengine.runner import find_latest_checkpoint
 
+from mixssl.cli.experiment.lengths import fit_epochs
 from mixssl.engine.data_options import apply_data_options
 from mixssl.engine.launch import (
     fill_loaders,
@@ -30,7 +31,9 @@ __all__ = ["batch_note", "latest_checkpoint", "train"]
 
 def train(args: argparse.Namespace) -> None:
     """Trains by the arguments of tools/train.py; nothing is built before everything is checked."""
-    cfg = merge_args(load_config(args), args)
+    cfg = load_config(args)
+    stretched = [] if args.epochs is None else fit_epochs(cfg, args.epochs, few_checkpoints=False)
+    cfg = merge_args(cfg, args)
     forbid_silent_download(cfg)
     set_pretrained(cfg)
     check_config(cfg, launched_processes(cfg.launcher))
@@ -40,6 +43,8 @@ def train(args: argparse.Namespace) -> None:
     if cfg.get("load_from") is not None and "://" not in cfg.load_from:
         require_whole(cfg.load_from)
     notes += batch_note(cfg, launched_processes(cfg.launcher)) + prepare_devices(cfg)
+    if stretched:
+        notes.append(f"--epochs {args.epochs}: {'; '.join(stretched)}.")
     build_runner(cfg, notes).train()
 
 

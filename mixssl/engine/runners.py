@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
+import os
 from typing import Any
 
 import torch
 from mmengine.config import Config
 from mmengine.dist import broadcast, is_main_process
+from mmengine.logging import MMLogger
 from mmengine.model import BaseModule, revert_sync_batchnorm
 from mmengine.registry import RUNNERS
 from mmengine.runner import BaseLoop, Runner
@@ -26,6 +29,14 @@ class _OptionsRunner(Runner):
     """A runner that has our hooks, and carries out the config's options for the model before anything wraps it."""
 
     _drawn = False
+
+    def build_logger(self, *args: Any, **kwargs: Any) -> MMLogger:
+        """Builds the logger; what fills screens before the first step goes into its file alone."""
+        logger: MMLogger = super().build_logger(*args, **kwargs)
+        for handler in logger.handlers:
+            if type(handler) is logging.StreamHandler:
+                handler.addFilter(_is_for_the_screen)
+        return logger
 
     def register_hooks(
         self, default_hooks: dict[str, Any] | None = None, custom_hooks: list | None = None
@@ -66,6 +77,12 @@ class _OptionsRunner(Runner):
             value.copy_(shared)
 
 
+def _is_for_the_screen(record: logging.LogRecord) -> bool:
+    """Whether a record is none of the environment, the config and the list of hooks."""
+    text = str(record.msg).lstrip("\n")
+    return not text.startswith(("-----", "Config:\n", "Hooks will be executed"))
+
+
 class _PlainBNRunner(_OptionsRunner):
     """A runner for one process, or for several without GPUs."""
 
@@ -96,6 +113,7 @@ def build_runner(cfg: Config, notes: list[str]) -> Runner:
     else:
         runner = _OptionsRunner.from_cfg(cfg)
     runner.carries_out_options = True  # what mixssl reads in a config; RunCheckHook asks
-    for note in notes:
+    log = os.path.join(runner.log_dir, f"{runner.timestamp}.log")
+    for note in (f"Environment, config and hooks: {log}", *notes):
         runner.logger.info(note)
     return runner

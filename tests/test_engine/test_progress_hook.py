@@ -1,13 +1,18 @@
 import io
 import logging
+import os
+import re
+import sys
 
 import pytest
+from mmengine.config import Config
+from mmengine.hooks import Hook
 from mmengine.registry import HOOKS as ROOT_HOOKS
 from rich.console import Console
 from support.toy_run import toy_runner
 
 from mixssl.engine.hooks import ProgressHook
-from mixssl.engine.hooks.progress_hook import _clock
+from mixssl.engine.hooks.progress_hook import _clock, outcome
 
 
 class Terminal(io.StringIO):
@@ -70,3 +75,58 @@ def test_clock():
 def test_refresh_must_be_positive(refresh):
     with pytest.raises(ValueError, match="must be above 0 seconds"):
         ROOT_HOOKS.build({"type": "mixssl.ProgressHook", "refresh": refresh})
+
+
+class Measured(Hook):
+    """Stands in for a monitor: its accuracy falls and rises."""
+
+    def after_train_epoch(self, runner):
+        runner.message_hub.update_scalar("val/knn_top1", [50.0, 70.0, 60.0][runner.epoch])
+        runner.message_hub.update_scalar("val/knn_seconds", 1.0)
+
+
+def test_the_log_has_the_speed_and_the_outcome(tmp_path, monkeypatch):
+    tools = tmp_path / "tools" / "evaluate"
+    tools.mkdir(parents=True)
+    (tools / "linear.py").touch()
+    monkeypatch.setattr(sys, "argv", [str(tmp_path / "tools" / "train.py")])
+    (tmp_path / "mine.py").write_text("knn_bank = dict()\n")
+    config = Config.fromfile(tmp_path / "mine.py")
+    runner = toy_runner(
+        tmp_path / "run", [ProgressHook(), Measured()], log_level="INFO", cfg=config
+    )
+    runner.train()
+    (log,) = tmp_path.glob("run/*/*.log")
+    said = log.read_text()
+    assert (
+        len(re.findall(r"images_per_s: \d+\.\d+", said)) == 6
+    )  # every third of six steps, three times
+    assert re.search(r"Trained 18 steps in 0:00:\d\d, \d+ images/s, measurements and", said)
+    assert "knn_top1: best 70.00, last 60.00." in said and "knn_seconds: best" not in said
+    folder = tmp_path / "run"
+    command = (
+        f"{os.path.relpath(tools / 'linear.py')} {folder / 'mine.py'} {folder / 'epoch_3.pth'}"
+    )
+    assert f"Next: python {command}\n" in said
+
+
+def test_a_run_with_a_test_loop_is_tested_next_and_one_without_images_is_given_some(
+    tmp_path, monkeypatch
+):
+    tools = tmp_path / "evaluate"
+    tools.mkdir()
+    (tools / "linear.py").touch()
+    monkeypatch.setattr(sys, "argv", [str(tmp_path / "train.py")])
+    (tmp_path / "mine.py").touch()
+    runner = toy_runner(tmp_path, [])
+    runner.train()
+    for text, ending in (
+        ("test_dataloader = dict()\n", "/test.py "),
+        ("\n", "--data CONFIG_WITH_LABELLED_IMAGES"),
+    ):
+        (tmp_path / "mine.py").write_text(text)
+        runner.cfg = Config.fromfile(tmp_path / "mine.py")
+        (line,) = [line for line in outcome(runner, 1.0, 18) if line.startswith("Next: ")]
+        assert ending in line
+    monkeypatch.setattr(sys, "argv", ["somewhere/else.py"])
+    assert not [line for line in outcome(runner, 1.0, 18) if line.startswith("Next: ")]

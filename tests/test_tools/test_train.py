@@ -131,6 +131,24 @@ def test_bfloat16_needs_none(tiny, finished, tmp_path):
     assert {value.dtype for value in state.values()} == {torch.float32, torch.int64}
 
 
+def test_the_screen_shows_the_run_and_the_file_what_it_ran_with(tiny, tmp_path, capfd):
+    """A run of one epoch in place of three, whose figures go to TensorBoard too."""
+    pytest.importorskip("torch.utils.tensorboard")
+    backends = "[{'type': 'LocalVisBackend'}, {'type': 'TensorboardVisBackend'}]"
+    options = ["--epochs", 1, "--cfg-options", f"visualizer.vis_backends={backends}"]
+    assert call_tool("train", tiny, "--work-dir", tmp_path, *options) == 0
+    shown = capfd.readouterr().out.splitlines()
+    first = next(i for i, line in enumerate(shown) if "Epoch(train)" in line)
+    assert first < 10 and not [line for line in shown if "System environment" in line]
+    (path,) = tmp_path.glob("*/*.log")
+    log = path.read_text()
+    for text in ("System environment", "Config:\n", "Hooks will be executed", "images_per_s"):
+        assert text in log
+    assert f"Environment, config and hooks: {path}" in log and "--epochs 1: epochs 3 → 1; " in log
+    assert Config.fromfile(tmp_path / "tiny.py").param_scheduler[-1].end == 17
+    assert list(tmp_path.rglob("events.out.tfevents*"))
+
+
 def test_a_config_that_is_not_there(tmp_path, capfd):
     assert call_tool("train", tmp_path / "none.py") == 2
     assert "there is no config file" in capfd.readouterr().err

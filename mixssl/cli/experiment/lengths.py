@@ -19,18 +19,19 @@ COUNT_EPOCHS = {"KNNMonitorHook": 1, "LinearProbeHook": 1, "MixtureGridHook": 10
 """Hooks whose ``interval`` counts epochs, and what it is unless given."""
 
 
-def fit_epochs(cfg: Config, epochs: int) -> list[str]:
+def fit_epochs(cfg: Config, epochs: int, few_checkpoints: bool = True) -> list[str]:
     """Stretches or shrinks a config's training to a number of epochs.
 
     What has a length is multiplied by the ratio of new to planned epochs and rounded: the ends, periods and milestones
     of learning rate schedules, also those that count iterations, warm-ups of schedules and mix heads, and the intervals
     of monitors. A warm-up that comes out at less than half an epoch is left out; milestones within the run stay within
-    it, at the last epoch if need be. Monitors measure and checkpoints are written at most ten times, and the newest
-    checkpoint alone is kept.
+    it, at the last epoch if need be. Monitors measure at most ten times, and so many checkpoints are written, of which
+    the newest alone is kept.
 
     Args:
         cfg: Changed in place.
         epochs: At least 1.
+        few_checkpoints: Otherwise checkpoints are written and kept as the config says.
 
     Returns:
         What was changed, in words.
@@ -41,7 +42,8 @@ def fit_epochs(cfg: Config, epochs: int) -> list[str]:
     planned = (cfg.get("train_cfg") or {}).get("max_epochs")
     if not planned:
         raise ConfigError(
-            f"{cfg.filename} has no train_cfg.max_epochs: a comparison takes configs that count epochs"
+            f"{cfg.filename} has no train_cfg.max_epochs: only configs that count epochs can be "
+            "brought to another number of them"
         )
     if epochs < 1:
         raise ConfigError(f"epochs is {epochs} and must be at least 1")
@@ -53,7 +55,8 @@ def fit_epochs(cfg: Config, epochs: int) -> list[str]:
         if warmup := head.get("warmup_epochs"):
             head["warmup_epochs"] = warmup * ratio
             notes.append(f"mix_head: warmup_epochs {warmup:g} → {warmup * ratio:g}")
-    return notes + _fit_hooks(cfg, ratio, epochs)
+    notes += _fit_hooks(cfg, ratio, epochs)
+    return [*notes, _fit_checkpoints(cfg, epochs)] if few_checkpoints else notes
 
 
 def fit_schedules(cfg: Config, length: int, planned: int) -> list[str]:
@@ -122,11 +125,15 @@ def _fit_hooks(cfg: Config, ratio: float, epochs: int) -> list[str]:
         notes += [f"{name}: interval {old} → {new}"] if new != old else []
     if "val_interval" in cfg.train_cfg:
         cfg.train_cfg.val_interval = max(_scaled(cfg.train_cfg.val_interval, ratio), 1)
+    return notes
+
+
+def _fit_checkpoints(cfg: Config, epochs: int) -> str:
+    seldom = -(-epochs // MEASUREMENTS)
     hooks = cfg.setdefault("default_hooks", {})
     checkpoint = hooks.setdefault("checkpoint", {"type": "CheckpointHook"})
     checkpoint.update(interval=seldom, by_epoch=True, max_keep_ckpts=1)
-    every = "epoch" if seldom == 1 else f"{seldom} epochs"
-    return [*notes, f"checkpoint: every {every}, the newest kept"]
+    return f"checkpoint: every {'epoch' if seldom == 1 else f'{seldom} epochs'}, the newest kept"
 
 
 def _scaled(value: float, ratio: float) -> int:

@@ -1,15 +1,18 @@
-"""A live progress bar on a terminal, and nothing elsewhere."""
+"""Speed and outcome in the log, and a live progress bar on a terminal."""
 
 from __future__ import annotations
 
 import atexit
 import logging
+import os
+import shlex
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 from mmengine.dist import is_main_process
-from mmengine.hooks import Hook
+from mmengine.hooks import CheckpointHook, Hook, LoggerHook
 from mmengine.runner import Runner
 from rich.console import Console
 from rich.file_proxy import FileProxy
@@ -18,15 +21,23 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from mixssl.registry import HOOKS
 from mixssl.utils.distributed import total_batch
 
-__all__ = ["ProgressHook"]
+__all__ = ["ProgressHook", "outcome"]
+
+LAST = 10
+"""Iterations over which the speed is taken."""
+ACCURACIES = ("top1", "mAP", "AP50", "accuracy")
+"""Words in the names of figures of which more is better."""
 
 
 @HOOKS.register_module()
 class ProgressHook(Hook):
     """Shows epoch, iteration, time left, images per second and loss while training, on the main process.
 
-    Only where standard error is a terminal; log lines then scroll above the bar. Elsewhere the run's plain log lines
-    are all there is. Nothing is read from the device: the loss shown is the one that mmengine has already logged.
+    The bar is drawn only where standard error is a terminal; log lines then scroll above it. Nothing is read from the
+    device: the loss shown is the one that mmengine has already logged.
+
+    The log gains ``images_per_s`` of all processes together, and at the end time and speed, the best and the last of
+    each accuracy that was measured, and the command that judges what was learned.
 
     Args:
         refresh: Seconds between two updates, above 0.
@@ -36,7 +47,9 @@ class ProgressHook(Hook):
         ValueError: If ``refresh`` is not above 0.
     """
 
-    priority = "VERY_LOW"
+    priority = (
+        "NORMAL"  # after the timer, which comes before among equals, and before the log is written
+    )
 
     def __init__(self, refresh: float = 0.5, console: Console | None = None) -> None:
         if not refresh > 0:
@@ -49,9 +62,14 @@ class ProgressHook(Hook):
         self._streams: list[tuple[logging.StreamHandler, Any]] = []
         self._seen_at = 0.0
         self._seen_iter = 0
+        self._started = (0.0, 0)
+        self._log_interval = 1
 
     def before_train(self, runner: Runner) -> None:
         """Draws the bar, if there is a terminal to draw on."""
+        self._started = (time.perf_counter(), runner.iter)
+        loggers = [hook.interval for hook in runner.hooks if isinstance(hook, LoggerHook)]
+        self._log_interval = min(loggers, default=1)
         console = self._console or Console(file=sys.stderr)
         if not (is_main_process() and console.is_terminal):
             return
@@ -76,16 +94,23 @@ class ProgressHook(Hook):
     def after_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: dict | None = None
     ) -> None:
-        """Redraws the bar if it is time to."""
+        """Notes the speed, and redraws the bar if it is time to."""
+        written = self.every_n_inner_iters(batch_idx, self._log_interval)
+        if written or self.end_of_epoch(runner.train_dataloader, batch_idx):
+            _note_speed(runner)
         if self._progress is None or time.perf_counter() - self._seen_at < self.refresh:
             return
         self._update(runner, runner.iter + 1)
 
     def after_train(self, runner: Runner) -> None:
-        """Completes the bar and gives the terminal back."""
+        """Completes the bar, gives the terminal back, and says what came out."""
         if self._progress is not None:
             self._update(runner, runner.iter)
             self._close()
+        started, first = self._started
+        if runner.iter > first:
+            for line in outcome(runner, time.perf_counter() - started, runner.iter - first):
+                runner.logger.info(line)
 
     def _update(self, runner: Runner, done: int) -> None:
         """Draws what is known after ``done`` iterations."""
@@ -132,6 +157,44 @@ class ProgressHook(Hook):
             self._progress.stop()
             self._progress = None
         atexit.unregister(self._close)
+
+
+def _note_speed(runner: Runner) -> None:
+    """Hands the log the images per second of the last iterations, without what lies between epochs."""
+    images, hub = total_batch(runner.train_dataloader), runner.message_hub
+    if images and "train/time" in hub.log_scalars:
+        seconds = hub.get_scalar("train/time").mean(LAST)
+        hub.update_scalar("train/images_per_s", images / max(seconds, 1e-9))
+
+
+def outcome(runner: Runner, seconds: float, steps: int) -> list[str]:
+    """What a run has done and what its model is worth, a line each, and what to do next.
+
+    Args:
+        runner: Its message hub holds what was measured.
+        seconds: Since training began, measurements and checkpoints included.
+        steps: Of this run, those before it was resumed left out.
+    """
+    images = total_batch(runner.train_dataloader) * steps
+    speed = f", {images / max(seconds, 1e-9):.0f} images/s" if images else ""
+    lines = [
+        f"Trained {steps} steps in {_clock(seconds)}{speed}, measurements and checkpoints included."
+    ]
+    for name, history in runner.message_hub.log_scalars.items():
+        metric = name.removeprefix("val/")
+        if metric != name and any(word in metric for word in ACCURACIES):
+            values = history.data[0]
+            lines.append(f"{metric}: best {values.max():.2f}, last {values[-1]:.2f}.")
+    written = [hook.last_ckpt for hook in runner.hooks if isinstance(hook, CheckpointHook)]
+    tools = Path(sys.argv[0]).resolve().parent
+    config = Path(runner.work_dir, Path(runner.cfg.filename or "").name)
+    if written and written[0] and config.is_file() and (tools / "evaluate" / "linear.py").is_file():
+        tool = "evaluate/linear.py" if runner.cfg.get("test_dataloader") is None else "test.py"
+        command = ["python", os.path.relpath(tools / tool), str(config), str(written[0])]
+        if tool != "test.py" and runner.cfg.get("knn_bank") is None:
+            command += ["--data", "CONFIG_WITH_LABELLED_IMAGES"]
+        lines.append(f"Next: {shlex.join(command)}")
+    return lines
 
 
 def _clock(seconds: float) -> str:

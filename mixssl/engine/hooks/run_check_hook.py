@@ -108,7 +108,8 @@ def headline(runner: Runner) -> str:
     learned = sum(value.numel() for value in model.parameters() if value.requires_grad)
     mixer = getattr(getattr(model, "data_preprocessor", None), "mixer", None)
     mixed = "" if mixer is None else f" with {type(mixer).__name__}"
-    what = f"Training {type(model).__name__}{mixed} ({learned / 1e6:.1f} M parameters)"
+    size = f"{learned / 1e6:.1f} M" if learned > 1e5 else f"{learned:,}"
+    what = f"Training {type(model).__name__}{mixed} ({size} parameters)"
     counts = _length_of(runner.train_loop)
     if not hasattr(loader.dataset, "__len__"):
         return f"{what}: {getattr(runner, counts)} {counts.removeprefix('max_')}"
