@@ -137,6 +137,13 @@ RECIPES = (
     ),
     Recipe("SDMP", "overlap", _mixer("SDMP"), _head("OverlapHead", loss="log_of_sum")),
     Recipe("PatchMix", "overlap", _mixer("PatchMix", patch=4), _head("OverlapHead")),
+    Recipe("MixMask", "mixmask", _mixer("MixMask", grid=4), CROSS),
+    Recipe(
+        "MixMask, cell by cell",
+        "mixmask",
+        _mixer("MixMask", kind="discrete", grid=4, shuffle=True),
+        CROSS,
+    ),
     Recipe("AMix-I", "amix", _mixer("AMix"), _head("AMixHead"), {"mix_block": MIX_BLOCK}),
     Recipe(
         "AMix-I, a λ per image",

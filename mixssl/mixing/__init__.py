@@ -7,6 +7,7 @@ from mixssl.mixing.deferred import DeferredMixture, Saliency
 from mixssl.mixing.imix import ICutMix, IMix
 from mixssl.mixing.local_global import InterCutMix, IntraCutMix, region_boxes, view_mixture
 from mixssl.mixing.mixco import MixCo, halves_mixture
+from mixssl.mixing.mixmask import MixMask
 from mixssl.mixing.multiscale import MultiScale
 from mixssl.mixing.ops import blend, box_mask, mask_blend, paste
 from mixssl.mixing.patchmix import PatchMix, patch_mask
@@ -51,6 +52,7 @@ __all__ = [
     "Layout",
     "ManifoldMix",
     "MixCo",
+    "MixMask",
     "MixUp",
     "Mixer",
     "MultiScale",

@@ -259,7 +259,7 @@ def _prepare(name: str, mixer: dict, head: dict, **changes: Any) -> tuple[Any, S
     return model, Step(twin, x[:2], mix.images), mix
 
 
-POLICIES = ["UnMix", "MixUp", "CutMix", "ResizeMix", "FMix", "SaliencyMix", "PuzzleMix"]
+POLICIES = ["UnMix", "MixMask", "MixUp", "CutMix", "ResizeMix", "FMix", "SaliencyMix", "PuzzleMix"]
 PER_SAMPLE = ["MixUp", "ResizeMix"]
 CASES = [
     (name, policy, False)

@@ -110,6 +110,18 @@ def overlap(views: Sequence[Tensor], norm: Norm) -> Figure:
     return mixture_figure(views, shown, *norm, rows=[1, 1, 2, 2], title=title)
 
 
+def mixmask(views: Sequence[Tensor], norm: Norm) -> Figure:
+    """Masks in blocks on the left, cell by cell on the right."""
+    shown = [
+        *mix(views, 1, "MixMask"),
+        *mix(views, 2, "MixMask", kind="discrete"),
+        *mix(views, 3, "MixMask", grid=4),
+        *mix(views, 6, "MixMask", kind="discrete", grid=4),
+    ]
+    title = "MixMask: in blocks (left), cell by cell (right); grids of 8 (top) and 4"
+    return mixture_figure(views, shown, *norm, title=title)
+
+
 def policies(views: Sequence[Tensor], norm: Norm) -> Figure:
     """The same pairs, and but for ResizeMix the same λ aimed at, under every policy."""
     figure = new_figure(
@@ -179,7 +191,7 @@ def main() -> None:
     out = Path(parser.parse_args().out)
     views, mean, std = digits()
     three, _, _ = digits(3)
-    for draw in (unmix, mixco, local_global, imix, overlap, policies, scalemix):
+    for draw in (unmix, mixco, local_global, imix, mixmask, overlap, policies, scalemix):
         given = three if draw is scalemix else views
         print(save_figure(draw(given, (mean, std)), out / f"mixtures_{draw.__name__}.png"))
     print(save_figure(mochi(), out / "mixtures_mochi.png"))
