@@ -20,7 +20,7 @@ FAKE = r"""#!/bin/bash
 # Notes what it is asked for and leaves behind what the real tools would.
 if [ "$1" = -c ]; then echo "${FAKE_GPUS:-0}"; exit; fi
 echo "$@" >>"$CALLS"
-if [ "$1" = -m ]; then while [[ $1 != */tools/*.py ]]; do shift; done; fi
+if [[ $1 == */torchrun.py ]]; then shift; while [[ $1 != */tools/*.py ]]; do shift; done; fi
 tool=$(basename "$1")
 if [ "$tool" = trials.py ] && [ -n "${SUM_UP:-}" ]; then exec "$REAL" "$@"; fi
 while [ $# -gt 0 ]; do
@@ -184,7 +184,7 @@ def test_several_devices_go_through_the_launchers(
     assert transfer("voc.py", "random", TRIALS="1", **devices).returncode == 0
     train, test, trials = _calls(environment)
     for call, tool in ((train, "train.py voc.py"), (test, "test.py voc.py")):
-        assert call.split()[0].endswith("tools/torchrun.py") and "--nproc_per_node=2" in call
+        assert call.split()[0].endswith("torchrun.py") and "--nproc_per_node=2" in call
         assert tool in call and "--launcher pytorch" in call
     assert trials.endswith("--devices 2")
 
