@@ -29,6 +29,7 @@ CONFIGS = sorted(
     for folder in ("linear", "semi", "finetune")
     for path in (BENCHMARKS / folder).glob("*.py")
 )
+THIN = ("embed_dims", "num_layers", "num_heads", "feedforward_channels")
 LINEAR = [name for name in CONFIGS if name.startswith("linear/")]
 PRE_TRAINED_WITH = [
     ("linear/r18_mixco_tiny.py", "mixco/mocov2_r18_tiny.py"),
@@ -41,6 +42,7 @@ PRE_TRAINED_WITH = [
     ("linear/r18_amix_stl10.py", "amix/mocov2_r18_stl10.py"),
     ("linear/r50_in1k.py", "unmix/mocov2_r50_in1k.py"),
     ("semi/r18_10pct_cifar10.py", "unmix/moco_r18_cifar10.py"),
+    ("finetune/vit_t2_cifar10.py", "mocov3/vit_t2_cifar10.py"),
 ]
 """A protocol and a pre-training whose backbone it judges."""
 
@@ -54,8 +56,12 @@ def _scope():
 
 
 def narrow(cfg: Config) -> Config:
-    """The same model with a sixteenth of the channels."""
+    """The same model with a sixteenth of the channels, or a transformer of two thin layers."""
     cfg = copy.deepcopy(cfg)
+    if "arch" in cfg.model.backbone:
+        cfg.model.backbone.arch = dict(zip(THIN, (12, 2, 3, 24), strict=True))
+        cfg.model.head.in_channels = 12
+        return cfg
     cfg.model.backbone.update(base_channels=4, stem_channels=4)
     cfg.model.head.in_channels //= 16
     return cfg
@@ -64,7 +70,7 @@ def narrow(cfg: Config) -> Config:
 def weights_for(cfg: Config, folder: Path) -> tuple[str, dict[str, torch.Tensor]]:
     """A file as pre-training writes it, and the backbone's tensors in it."""
     torch.manual_seed(7)
-    model = MODELS.build({**cfg.model.backbone, "frozen_stages": -1})
+    model = MODELS.build(cfg.model.backbone | {"frozen_stages": -1})
     model.init_weights()
     # Nothing is where a fresh model has it.
     state = {
@@ -129,7 +135,8 @@ def test_weights_arrive_whole_and_what_is_frozen_stays(name: str, tmp_path: Path
     found = model.backbone.state_dict()
     assert found.keys() == expected.keys()
     assert all(value.equal(expected[key]) for key, value in found.items())
-    head = model.head.fc.weight.detach().clone()
+    (layer,) = (m for m in model.head.modules() if isinstance(m, torch.nn.Linear))
+    head = layer.weight.detach().clone()
     step(cfg, model)
     moved = {
         key for key, value in model.backbone.state_dict().items() if not value.equal(expected[key])
@@ -137,9 +144,12 @@ def test_weights_arrive_whole_and_what_is_frozen_stays(name: str, tmp_path: Path
     if name in LINEAR:
         assert not moved, "weights and statistics stay"
         assert not any(p.requires_grad for p in model.backbone.parameters())
+    elif "vit" in name:
+        assert {"patch_embed.projection.weight", "layers.1.attn.qkv.weight"} <= moved
+        assert "pos_embed" not in moved
     else:
         assert {"conv1.weight", "bn1.running_mean"} <= moved
-    assert not model.head.fc.weight.equal(head)
+    assert not layer.weight.equal(head)
     assert model.head.num_classes == cfg.data_preprocessor.get("num_classes", 1000)
 
 

@@ -114,14 +114,18 @@ def side(steps: Sequence[Any]) -> int:
 
 
 def optim_wrapper(cfg: Config, model: nn.Module) -> OptimWrapper:
-    """The optimizer as a runner builds it."""
+    """The optimizer as a runner builds it; in full precision, as mmengine's wrapper refuses to be built on a CPU."""
 
     class Bare:
         optim_wrapper = None
 
     bare: Any = Bare()
     bare.model = model
-    return Runner.build_optim_wrapper(bare, copy.deepcopy(cfg.optim_wrapper))
+    settings = copy.deepcopy(cfg.optim_wrapper)
+    if settings.type == "AmpOptimWrapper":
+        settings.type = "OptimWrapper"
+        settings.pop("loss_scale", None)
+    return Runner.build_optim_wrapper(bare, settings)
 
 
 @contextmanager

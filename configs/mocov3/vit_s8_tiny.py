@@ -1,0 +1,9 @@
+# MoCo v3, ViT-S with patches of 8 pixels, Tiny ImageNet at 64 pixels, 800 epochs, in PatchMix's setting of CIFAR.
+_base_ = [
+    '../_base_/models/mocov3_vit_small.py',
+    '../_base_/datasets/tiny_imagenet_vit.py',
+    '../_base_/schedules/adamw_cos_800e.py',
+    '../_base_/monitored_200nn.py',
+]
+
+model = dict(backbone=dict(img_size=64, patch_size=8))

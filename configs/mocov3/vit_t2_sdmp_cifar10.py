@@ -1,0 +1,5 @@
+# SDMP on MoCo v3, ViT-T with patches of 2 pixels, CIFAR-10, 800 epochs, in PatchMix's setting.
+_base_ = ['./vit_t2_cifar10.py']
+
+data_preprocessor = dict(mixer=dict(type='mixssl.SDMP'))
+model = dict(symmetric=False, mix_head=dict(type='mixssl.OverlapHead', loss='log_of_sum'))
