@@ -27,6 +27,7 @@ PAIRS = {
     "MoCo, AMix-C": ("MixMoCo", "AMix-C"),
     "MoCo, Inter-Intra": ("MixMoCo", "Inter-Intra, by clusters"),
     "MoCo v3": ("MixMoCoV3", "MixCo"),
+    "DINO": ("MixDINO", "Un-Mix"),
     "DenseCL": ("MixDenseCL", "MixCo"),
     "BYOL": ("MixBYOL", "Un-Mix, Algorithm 1"),
     "BYOL, local/global 2": ("MixBYOL", "local/global CutMix 2"),

@@ -60,15 +60,19 @@ def mocov3(type: str = "mixssl.MixMoCoV3", mixer: dict | None = None, **changes:
 
 def mocov3_vit(type: str = "mixssl.MixMoCoV3", mixer: dict | None = None, **changes: Any) -> dict:
     """Config of a MoCo v3 with a small vision transformer, for images of 16 pixels."""
-    vit = {
+    neck = projector(16, with_avg_pool=False, with_last_bn_affine=False)
+    return mocov3(type, mixer, **({"backbone": vit(), "neck": neck} | changes))
+
+
+def vit() -> dict:
+    """Config of a small vision transformer for images of 16 pixels."""
+    return {
         "type": "mmpretrain.MoCoV3ViT",
         "arch": {"embed_dims": 16, "num_layers": 2, "num_heads": 2, "feedforward_channels": 32},
         "img_size": 16,
         "patch_size": 4,
         "stop_grad_conv1": True,
     }
-    neck = projector(16, with_avg_pool=False, with_last_bn_affine=False)
-    return mocov3(type, mixer, **({"backbone": vit, "neck": neck} | changes))
 
 
 def swav(type: str = "mixssl.MixSwAV", mixer: dict | None = None, **changes: Any) -> dict:
@@ -119,6 +123,23 @@ def densecl(type: str = "mixssl.MixDenseCL", mixer: dict | None = None, **change
     return _finish(cfg, mixer, changes)
 
 
+def dino(type: str = "mixssl.MixDINO", mixer: dict | None = None, **changes: Any) -> dict:
+    """Config of a DINO with a ResNet; its momentum needs :func:`run_length`."""
+    cfg = {"type": type, "backbone": backbone(), "neck": dino_neck(WIDTH * 8)}
+    return _finish(cfg, mixer, changes)
+
+
+def dino_vit(type: str = "mixssl.MixDINO", mixer: dict | None = None, **changes: Any) -> dict:
+    """Config of a DINO with a small vision transformer, for images of 16 pixels."""
+    return dino(type, mixer, backbone=dict(vit()), neck=dino_neck(16), **changes)
+
+
+def dino_neck(size: int) -> dict:
+    """Config of a head with 12 prototypes."""
+    small = {"hid_channels": 16, "bottleneck": DIM, "out_dim": 12}
+    return {"type": "mixssl.DINONeck", "in_channels": size} | small
+
+
 @contextmanager
 def run_length(steps: int = 100) -> Iterator[None]:
     """Tells momentum schedules how long the run is, as a Runner does, and takes it back."""
@@ -132,6 +153,7 @@ def run_length(steps: int = 100) -> Iterator[None]:
 
 
 METHODS: dict[str, Callable[..., dict]] = {
+    "MixDINO": dino,
     "MixDenseCL": densecl,
     "MixMoCoV3": mocov3,
     "MixSwAV": swav,

@@ -1,4 +1,4 @@
-"""Two gloo ranks of W-MSE, MoCo v3, SwAV and DenseCL: equal to one process on the whole batch, and to each other."""
+"""Two gloo ranks of the methods of methods_more.py: equal to one process on the whole batch, and to each other."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from mixssl.mixing import region_mixture
 from mixssl.structures import MixedView
 
 UNMIX = {"type": "mixssl.UnMix"}
-NAMES = ["MixWMSE", "MixMoCoV3", "MixSwAV", "MixDenseCL"]
+NAMES = ["MixWMSE", "MixMoCoV3", "MixSwAV", "MixDenseCL", "MixDINO"]
 HALF = 8
 
 
@@ -89,7 +89,9 @@ def _train(rank: int) -> dict:
             for step in range(3):
                 data = {"inputs": views(HALF, seed=10 * step + rank), "data_samples": None}
                 wrapped.train_step(data, wrapper)
-        queues = {key: value for key, value in model.named_buffers() if "queue" in key}
+        queues = {
+            key: value for key, value in model.named_buffers() if "queue" in key or key == "center"
+        }
         found[name] = {key: p.detach() for key, p in model.named_parameters()} | queues
     return found
 

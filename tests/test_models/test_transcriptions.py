@@ -197,9 +197,19 @@ def _swav(step: Step, order: list[int]) -> list[Tensor]:
     ]
 
 
+def _dino(step: Step, order: list[int]) -> list[Tensor]:
+    """Cross-entropy of the student's scores with the teacher's assignment of the other view."""
+    with torch.no_grad():
+        teacher = step.model.teacher_encoder.module
+        assigned = (teacher[1](teacher[0](step.x[1]))[0].double() / 0.04).softmax(dim=1)
+    student = (step.online(step.mixed).double() / 0.1).log_softmax(dim=1)
+    return [-(assigned[j] * row).sum() for row, j in zip(student, order, strict=True)]
+
+
 AS_IF = {
     "MixBYOL": _byol,
     "MixBarlowTwins": _barlowtwins,
+    "MixDINO": _dino,
     "MixDenseCL": _densecl,
     "MixMoCo": _moco,
     "MixMoCoV3": _mocov3,

@@ -1,5 +1,6 @@
 """Hooks that run beside training."""
 
+from mixssl.engine.hooks.clip_each_gradient_hook import ClipEachGradientHook
 from mixssl.engine.hooks.exact_resume_hook import ExactResumeHook
 from mixssl.engine.hooks.graceful_stop_hook import GracefulStopHook
 from mixssl.engine.hooks.interval_runtime_info_hook import IntervalRuntimeInfoHook
@@ -15,6 +16,7 @@ from mixssl.engine.hooks.stop_on_non_finite_loss_hook import StopOnNonFiniteLoss
 from mixssl.engine.hooks.whole_checkpoint_hook import WholeCheckpointHook
 
 __all__ = [
+    "ClipEachGradientHook",
     "ExactResumeHook",
     "GracefulStopHook",
     "IntervalRuntimeInfoHook",

@@ -4,6 +4,7 @@ from mixssl.models.methods.barlowtwins import MixBarlowTwins
 from mixssl.models.methods.base import MixtureMethod
 from mixssl.models.methods.byol import MixBYOL
 from mixssl.models.methods.densecl import MixDenseCL
+from mixssl.models.methods.dino import MixDINO
 from mixssl.models.methods.moco import MixMoCo
 from mixssl.models.methods.mocov3 import MixMoCoV3
 from mixssl.models.methods.simclr import MixSimCLR
@@ -14,6 +15,7 @@ from mixssl.models.methods.wmse import MixWMSE
 __all__ = [
     "MixBYOL",
     "MixBarlowTwins",
+    "MixDINO",
     "MixDenseCL",
     "MixMoCo",
     "MixMoCoV3",
