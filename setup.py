@@ -86,6 +86,7 @@ setup(
     python_requires=">=3.10,<3.13",
     packages=find_packages(include=["mixssl", "mixssl.*"]),
     package_data={"mixssl.cli": ["page.html"]},
+    entry_points={"console_scripts": ["mixssl = mixssl.cli.commands:main"]},
     install_requires=[
         *(f"{package.distributions[0]}{package.bounds}" for package in REQUIRED),
         "Jinja2>=3.1",

@@ -6,7 +6,6 @@ import argparse
 import signal
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 from rich.console import Console
 
@@ -19,6 +18,7 @@ from mixssl.cli.experiment import (
     results_of,
     write_report,
 )
+from mixssl.cli.tool import tools_folder
 from mixssl.utils.errors import ConfigError
 
 __all__ = ["compare"]
@@ -83,16 +83,18 @@ def say(text: str) -> None:
     Console().print(text, highlight=False, markup=False, soft_wrap=True)
 
 
-def compare(args: argparse.Namespace, tools: Path) -> None:
+def compare(args: argparse.Namespace) -> None:
     """Plans, trains, judges, writes.
 
     Args:
-        args: Of tools/compare.py.
-        tools: The folder ``tools``.
+        args: Of the command.
 
     Raises:
         SystemExit: With the code 1 if something has failed, and 130 if it was stopped.
     """
+    if len(set(args.seeds)) < len(args.seeds) or args.cost_pairs < 2:
+        raise ConfigError("--seeds must differ from each other, and --cost-pairs be at least 2")
+    args.with_baseline |= args.equal_compute is not None
     variants = make_variants(
         args.configs,
         args.epochs,
@@ -110,7 +112,7 @@ def compare(args: argparse.Namespace, tools: Path) -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends a comparison as Ctrl-C does
     train = [flag for flag in ("--amp", "--deterministic") if getattr(args, flag[2:])]
     experiment = Experiment(
-        tools, args.out, args.protocols, args.data, args.data_root, train, args.device
+        tools_folder(), args.out, args.protocols, args.data, args.data_root, train, args.device
     )
     costs: dict[str, float] = {}
     bases: dict[str, str] = {}

@@ -8,11 +8,19 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from mixssl.utils.errors import NonFiniteLossError
 
-__all__ = ["run_tool"]
+__all__ = ["run_tool", "tools_folder"]
+
+
+def tools_folder() -> Path:
+    """The folder ``tools`` of the checkout, or its copy in an installed package."""
+    package = Path(__file__).resolve().parents[1]
+    installed = package / ".mim" / "tools"
+    return (installed if installed.is_dir() else package.parent / "tools").resolve()
 
 
 def run_tool(main: Callable[[], Any], name: str) -> int:
