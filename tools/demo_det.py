@@ -34,7 +34,7 @@ from mixssl.cli.tool import run_tool
 from mixssl.engine.whole_files import write_whole
 from mixssl.registry import DATASETS
 from mixssl.transfer import extract, read_checkpoint
-from mixssl.transfer.arrival import check_arrival, detector_tensors
+from mixssl.transfer.check import check_transfer, detector_tensors
 from mixssl.transfer.extraction import file_content, file_name
 from mixssl.utils.detection import require_detection
 from mixssl.utils.errors import ConfigError
@@ -140,7 +140,7 @@ def backbone_of(path: Path, console: Console) -> Path:
         content = file_content(extraction, checkpoint, "mmdet")
         file = path.parent / file_name(checkpoint, "mmdet", "online", content)
         write_whole(content, file)
-        lines = check_arrival(checkpoint, "online", DETECTOR, file)
+        lines = check_transfer(checkpoint, "online", DETECTOR, file)
     for line in (extraction.report(), lines[-1]):
         console.print(f"  {line}", highlight=False)
     return file

@@ -6,9 +6,8 @@ from collections.abc import Iterable
 
 from torch import nn
 
-from mixssl.utils.checkpoints import read_checkpoint
+from mixssl.utils.checkpoints import mismatch, part_of, read_checkpoint
 from mixssl.utils.errors import ConfigError
-from mixssl.utils.weights import mismatch, part_of, state_dict_of
 
 __all__ = ["load_parts"]
 
@@ -30,7 +29,7 @@ def load_parts(model: nn.Module, path: str, parts: Iterable[str] = ("backbone",)
         ConfigError: The file's tensors are not those of the part, by name and shape, or there is no such
             file.
     """
-    state, lines = state_dict_of(read_checkpoint(path).state), []
+    state, lines = read_checkpoint(path).state, []
     for part in parts:
         module = getattr(model, part, None)
         if module is None:

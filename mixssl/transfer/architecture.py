@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -13,15 +14,11 @@ from mixssl.utils.errors import ConfigError
 
 __all__ = ["ResNetShape", "describe", "resnet_tensors"]
 
-DEPTHS: dict[tuple[bool, tuple[int, ...]], int] = {
-    (False, (2, 2, 2, 2)): 18,
-    (False, (3, 4, 6, 3)): 34,
-    (True, (3, 4, 6, 3)): 50,
-    (True, (3, 4, 23, 3)): 101,
-    (True, (3, 8, 36, 3)): 152,
+DEPTHS = {
+    (kind.__name__ == "Bottleneck", blocks): depth
+    for depth, (kind, blocks) in ResNet.arch_settings.items()
 }
 """Depth by whether blocks are bottlenecks, and how many of them the stages have."""
-IMAGENET_STEM = "a 7x7 stem"
 
 
 class ResNetShape(NamedTuple):
@@ -41,22 +38,17 @@ class ResNetShape(NamedTuple):
 
     def difference(self, other: ResNetShape) -> str:
         """Says in what this one differs from another, in words; empty where it does not."""
-        mine, theirs = self._words(), other._words()
-        return "; ".join(
-            f"{mine[part]} instead of {theirs[part]}" for part in mine if mine[part] != theirs[part]
-        )
+        pairs = zip(self._words(), other._words(), strict=True)
+        return "; ".join(f"{mine} instead of {theirs}" for mine, theirs in pairs if mine != theirs)
 
-    def _words(self) -> dict[str, str]:
-        blocks = "-".join(map(str, self.blocks))
-        return {
-            "stem": self.stem,
-            "depth": f"depth {self.depth or blocks}",
-            "width": f"{self.width} base channels",
-            "groups": f"convolutions in {self.groups} groups",
-            "shortcut": "pooled shortcuts (ResNet-D)"
-            if self.pooled_shortcut
-            else "plain shortcuts",
-        }
+    def _words(self) -> list[str]:
+        return [
+            self.stem,
+            f"depth {self.depth or '-'.join(map(str, self.blocks))}",
+            f"{self.width} base channels",
+            f"convolutions in {self.groups} groups",
+            "pooled shortcuts (ResNet-D)" if self.pooled_shortcut else "plain shortcuts",
+        ]
 
 
 def describe(state: Mapping[str, Tensor]) -> ResNetShape:
@@ -68,47 +60,33 @@ def describe(state: Mapping[str, Tensor]) -> ResNetShape:
     Raises:
         ConfigError: The names are not a ResNet's.
     """
-    counts: dict[int, int] = {}
-    for name in state:
-        place = re.match(r"layer(\d+)\.(\d+)\.", name)
-        if place:
-            stage = int(place[1])
-            counts[stage] = max(counts.get(stage, 0), int(place[2]) + 1)
-    first = state.get("layer1.0.conv1.weight")
-    stem = _stem(state)
+    first, conv, stem = state.get("layer1.0.conv1.weight"), state.get("conv1.weight"), None
+    if any(name.startswith("stem.") for name in state):
+        stem = "a deep stem of three 3x3 convolutions (ResNet-C and -D)"
+    elif conv is not None and conv.dim() == 4:
+        size = "x".join(map(str, conv.shape[2:]))
+        stem = "a 7x7 stem" if size == "7x7" else f"a {size} stem for small images, without pooling"
     if first is None or stem is None:
         some = ", ".join(list(state)[:3])
         raise ConfigError(
             f"the backbone is no ResNet (it has {some}, ...): only ResNets can be carried over"
         )
-    blocks = tuple(counts[stage] for stage in sorted(counts))
+    places = {
+        place[0]: place[1] for place in map(re.compile(r"(layer\d+)\.\d+\.").match, state) if place
+    }
+    blocks = tuple(count for _, count in sorted(Counter(places.values()).items()))
     bottleneck = "layer1.0.conv3.weight" in state
-    groups = 1
-    if bottleneck:
-        conv2 = state["layer1.0.conv2.weight"]
-        groups = conv2.shape[0] // max(conv2.shape[1], 1)
+    conv2, shortcut = (
+        state.get(f"{name}.weight") for name in ("layer1.0.conv2", "layer2.0.downsample.1")
+    )
     return ResNetShape(
         depth=DEPTHS.get((bottleneck, blocks)),
         blocks=blocks,
         width=first.shape[0],
         stem=stem,
-        groups=groups,
-        pooled_shortcut="layer2.0.downsample.1.weight" in state
-        and state["layer2.0.downsample.1.weight"].dim() == 4,
+        groups=conv2.shape[0] // conv2.shape[1] if bottleneck and conv2 is not None else 1,
+        pooled_shortcut=shortcut is not None and shortcut.dim() == 4,
     )
-
-
-def _stem(state: Mapping[str, Tensor]) -> str | None:
-    """A stem in words; None where there is none."""
-    if any(name.startswith("stem.") for name in state):
-        return "a deep stem of three 3x3 convolutions (ResNet-C and -D)"
-    conv = state.get("conv1.weight")
-    if conv is None or conv.dim() != 4:
-        return None
-    size = "x".join(map(str, conv.shape[2:]))
-    if size == "7x7":
-        return IMAGENET_STEM
-    return f"a {size} stem for small images, without pooling"
 
 
 def resnet_tensors(depth: int, width: int = 64, small_images: bool = False) -> dict[str, Tensor]:
@@ -125,8 +103,8 @@ def resnet_tensors(depth: int, width: int = 64, small_images: bool = False) -> d
     Raises:
         ConfigError: A depth that ResNet doesn't have.
     """
-    if depth not in DEPTHS.values():
-        allowed = ", ".join(map(str, DEPTHS.values()))
+    if depth not in ResNet.arch_settings:
+        allowed = ", ".join(map(str, ResNet.arch_settings))
         raise ConfigError(f"depth is {depth}, and ResNets have {allowed}: choose one of them")
     kind = ResNet_CIFAR if small_images else ResNet
     return dict(kind(depth=depth, stem_channels=width, base_channels=width).state_dict())

@@ -1,58 +1,58 @@
-"""Takes the backbone out of a checkpoint, all of it or nothing, and writes it as others read it."""
+"""Takes the backbone out of a checkpoint, all of it or nothing, and writes it as others read it.
+
+mmpretrain, mmdet, torchvision and timm agree on the names of plain ResNets; a C4 detector only holds ``layer4``
+elsewhere. Detectron2 has names of its own.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import io
 import pickle
+import re
+from collections import Counter
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
 
 from mixssl.transfer.architecture import describe
-from mixssl.transfer.names import COUNTER, LAYOUTS, to_detectron2
-from mixssl.utils.checkpoints import Checkpoint
+from mixssl.utils.checkpoints import COUNTER, Checkpoint, mismatch, places_of_backbone
 from mixssl.utils.errors import ConfigError
-from mixssl.utils.weights import mismatch
 from mixssl.version import __version__
 
 __all__ = [
-    "ENCODERS",
+    "LAYOUTS",
     "Extraction",
     "extract",
     "file_content",
     "file_name",
     "find_backbone",
-    "pixels_of",
+    "to_detectron2",
 ]
 
-ENCODERS = {
-    "online": ("backbone.", "encoder_q."),
-    "momentum": (
-        "encoder_k.module.0.",
-        "target_net.module.0.",
-        "momentum_encoder.module.0.",
-        "encoder_k.",
-    ),
-}
-"""What stands before the backbone's names, in our and mmpretrain's methods and in those of MoCo's authors."""
+LAYOUTS = ("mmdet", "torchvision", "timm", "detectron2")
 DETECTOR = ("rpn_head.", "roi_head.", "bbox_head.", "mask_head.", "rpn.", "proposal_generator.")
-HEADS = ("fc.", "head.", "neck.", "classifier.")
-"""What may follow a backbone that has no prefix."""
+DETECTRON2 = (
+    (r"^conv1\.", "stem.conv1."),
+    (r"^bn1\.", "stem.conv1.norm."),
+    (r"\.downsample\.0\.", ".shortcut."),
+    (r"\.downsample\.1\.", ".shortcut.norm."),
+    (r"\.bn(\d)\.", r".conv\1.norm."),
+)
+
+Value = TypeVar("Value")
 
 
 class Extraction(NamedTuple):
     """A backbone by torchvision's names, and what became of everything in the checkpoint.
 
-    ``loaded`` counts the tensors that the target has too; ``missing`` names counters of batches that old checkpoints
-    lack and that nothing needs; ``left_out`` counts, by the first part of their names, tensors that are not the
-    backbone's.
+    ``missing`` names counters of batches that old checkpoints lack and that nothing needs; ``left_out`` counts, by the
+    first part of their names, tensors that are not the backbone's.
     """
 
     state: dict[str, Tensor]
-    loaded: int
     missing: list[str]
     left_out: dict[str, int]
     encoder: str
@@ -61,47 +61,39 @@ class Extraction(NamedTuple):
         """A line that accounts for every tensor."""
         left_out = ", ".join(f"{name} {count}" for name, count in self.left_out.items()) or "none"
         counters = f" ({COUNTER} only)" if self.missing else ""
+        loaded, missing = len(self.state), len(self.missing)
         return (
-            f"loaded {self.loaded} of {self.loaded + len(self.missing)} tensors of the {self.encoder} backbone; "
-            f"missing {len(self.missing)}{counters}; unexpected 0; not of the backbone: {left_out}"
+            f"loaded {loaded} of {loaded + missing} tensors of the {self.encoder} backbone; "
+            f"missing {missing}{counters}; unexpected 0; not of the backbone: {left_out}"
         )
 
 
-def find_backbone(checkpoint: Checkpoint, encoder: str = "online") -> tuple[dict[str, Tensor], str]:
+def find_backbone(checkpoint: Checkpoint, encoder: str = "online") -> dict[str, str]:
     """Finds a backbone's tensors.
 
     Args:
         checkpoint: What was read.
-        encoder: "online", or "momentum" for the averaged encoder of MoCo, BYOL and their kin.
+        encoder: As in :func:`mixssl.utils.checkpoints.places_of_backbone`.
 
     Returns:
-        The tensors without their prefix, and the prefix, which is empty for a bare backbone or classifier.
+        Their names as the backbone has them, each with its name in the checkpoint.
 
     Raises:
         ConfigError: A detector's checkpoint, or one without such an encoder.
     """
-    state = {name.removeprefix("module."): value for name, value in checkpoint.state.items()}
-    if any(name.startswith(DETECTOR) for name in state):
+    if any(name.startswith(DETECTOR) for name in checkpoint.state):
         raise ConfigError(
             f"{str(checkpoint.path)!r} is a detector's checkpoint, not one of pre-training: name the one that the "
             "detector started from"
         )
-    for prefix in ENCODERS[encoder]:
-        found = {
-            name.removeprefix(prefix): value
-            for name, value in state.items()
-            if name.startswith(prefix) and not name.startswith(f"{prefix}fc.")
-        }
-        if found:
-            return found, prefix
-    bare = {name: value for name, value in state.items() if not name.startswith(HEADS)}
-    if encoder == "online" and any(name.startswith(("conv1.", "stem.")) for name in bare):
-        return bare, ""
-    there = ", ".join(sorted({name.partition(".")[0] for name in state})[:6])
-    other = "a method with a momentum encoder" if encoder == "momentum" else "pre-training"
-    raise ConfigError(
-        f"{str(checkpoint.path)!r} has no {encoder} backbone, only {there}: name a checkpoint of {other}"
-    )
+    places = places_of_backbone(checkpoint.state, encoder)
+    if not places:
+        there = ", ".join(sorted({name.partition(".")[0] for name in checkpoint.state})[:6])
+        other = "a method with a momentum encoder" if encoder == "momentum" else "pre-training"
+        raise ConfigError(
+            f"{str(checkpoint.path)!r} has no {encoder} backbone, only {there}: name a checkpoint of {other}"
+        )
+    return places
 
 
 def extract(
@@ -118,7 +110,8 @@ def extract(
         ConfigError: Stem, depth or width differ, tensors are missing, too many, or of another shape, or are not
             finite: one line that names the difference.
     """
-    found, prefix = find_backbone(checkpoint, encoder)
+    places = find_backbone(checkpoint, encoder)
+    found = {own: checkpoint.state[name] for own, name in places.items()}
     name = repr(str(checkpoint.path))
     try:
         difference = describe(found).difference(describe(wanted))
@@ -128,51 +121,43 @@ def extract(
         raise ConfigError(
             f"{name} holds another backbone than the target's: {difference}; choose the target that was pre-trained"
         )
-    missing = sorted(set(wanted) - set(found))
-    needed = {key: wanted[key] for key in wanted if key in found or not key.endswith(COUNTER)}
-    wrong = mismatch(needed, found)
+    wrong = mismatch(wanted, found, counters=False)
     if wrong:
         raise ConfigError(f"{name} does not fit the target's backbone: {wrong}")
     broken = [key for key, value in found.items() if not value.isfinite().all()]
     if broken:
         raise ConfigError(f"{name}: {broken[0]} holds NaN or infinity: take an earlier checkpoint")
-    state = {key: found[key].detach().clone().contiguous() for key in wanted if key in found}
     return Extraction(
-        state, len(state), missing, _left_out(checkpoint, prefix, len(state)), encoder
+        state={key: found[key].detach().clone().contiguous() for key in wanted if key in found},
+        missing=sorted(wanted.keys() - found.keys()),
+        left_out=Counter(
+            key.partition(".")[0] for key in checkpoint.state if key not in places.values()
+        ),
+        encoder=encoder,
     )
 
 
-def _left_out(checkpoint: Checkpoint, prefix: str, taken: int) -> dict[str, int]:
-    """Counts, by the first part of their names, the tensors that stay behind."""
-    counts: dict[str, int] = {}
-    for name in checkpoint.state:
-        name = name.removeprefix("module.")
-        taken_along = name.startswith(prefix) if prefix else not name.startswith(HEADS)
-        if not taken_along or name.startswith(f"{prefix}fc."):
-            part = name.partition(".")[0]
-            counts[part] = counts.get(part, 0) + 1
-    return counts
+def to_detectron2(state: Mapping[str, Value]) -> dict[str, Value]:
+    """Renames a ResNet's tensors for Detectron2.
 
+    Stages are ``res2`` to ``res5`` there, a norm belongs to its convolution, a projection is a ``shortcut``. The
+    detector needs ``MODEL.RESNETS.STRIDE_IN_1X1 False`` and the pre-training's PIXEL_MEAN, PIXEL_STD and FORMAT.
 
-def pixels_of(checkpoint: Checkpoint) -> dict[str, Any] | None:
-    """What the backbone was trained on: pixels from 0 to 255, less ``mean``, over ``std``, RGB if ``to_rgb``, else BGR.
+    Args:
+        state: By torchvision's names, without classifier.
 
     Returns:
-        The three by name; None if the checkpoint does not say.
+        The same values by Detectron2's names, without the counters of batches.
     """
-    settings = checkpoint.settings
-    noted = (
-        settings.get("data_preprocessor")
-        or (settings.get("model") or {}).get("data_preprocessor")
-        or {}
-    )
-    if noted.get("mean") is None or noted.get("std") is None:
-        return None
-    return {
-        "mean": [float(value) for value in noted["mean"]],
-        "std": [float(value) for value in noted["std"]],
-        "to_rgb": bool(noted.get("to_rgb")),
-    }
+    renamed = {}
+    for name, value in state.items():
+        if name.endswith(COUNTER):
+            continue
+        for pattern, replacement in DETECTRON2:
+            name = re.sub(pattern, replacement, name)
+        name = re.sub(r"^layer(\d)\.", lambda stage: f"res{int(stage[1]) + 1}.", name)
+        renamed[name] = value
+    return renamed
 
 
 def file_content(extraction: Extraction, checkpoint: Checkpoint, layout: str) -> bytes:
@@ -181,14 +166,9 @@ def file_content(extraction: Extraction, checkpoint: Checkpoint, layout: str) ->
     Args:
         extraction: The backbone.
         checkpoint: Its origin, which is noted under ``meta``.
-        layout: One of :data:`~mixssl.transfer.names.LAYOUTS`. Detectron2's is its pickle of arrays, the others are
+        layout: One of :data:`LAYOUTS`. Detectron2's is its pickle of arrays, the others are
             ``dict(meta=..., state_dict=...)`` of torch.save.
-
-    Raises:
-        ValueError: Another layout.
     """
-    if layout not in LAYOUTS:
-        raise ValueError(f"layout is {layout!r}, and there are {', '.join(LAYOUTS)}")
     meta = {
         "source": checkpoint.path.name,
         "source_sha256": checkpoint.sha256,
@@ -196,19 +176,14 @@ def file_content(extraction: Extraction, checkpoint: Checkpoint, layout: str) ->
         "layout": layout,
         "epoch": checkpoint.meta.get("epoch"),
         "iter": checkpoint.meta.get("iter"),
-        "pixels": pixels_of(checkpoint),
+        "pixels": checkpoint.pixels,
         "config": checkpoint.meta.get("cfg"),
         "mixssl_version": __version__,
     }
     if layout == "detectron2":
         arrays = {key: value.numpy() for key, value in to_detectron2(extraction.state).items()}
-        content: dict[str, Any] = {
-            "model": arrays,
-            "__author__": "mixssl",
-            "matching_heuristics": True,
-            "meta": meta,
-        }
-        return pickle.dumps(content, protocol=4)
+        content = {"model": arrays, "__author__": "mixssl", "matching_heuristics": True}
+        return pickle.dumps({**content, "meta": meta}, protocol=4)
     buffer = io.BytesIO()
     torch.save({"meta": meta, "state_dict": extraction.state}, buffer)
     return buffer.getvalue()

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from mixssl.utils.weights import mismatch
+from mixssl.utils.checkpoints import mismatch
 from mixssl.visualization.style import look, panels
 
 __all__ = ["convolutions", "weight_numbers", "weights_figure"]

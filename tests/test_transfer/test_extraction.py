@@ -1,10 +1,11 @@
-"""A backbone leaves its checkpoint whole, for networks that others build, or not at all."""
+"""A backbone leaves its checkpoint whole, by the names of networks that others build, or not at all."""
 
 from __future__ import annotations
 
 import hashlib
 import io
 import pickle
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,16 +16,18 @@ from support.checkpoints import WIDTH, pretraining, resnet, spread
 from torch import Tensor, nn
 
 from mixssl import __version__
-from mixssl.transfer import LAYOUTS, extract, read_checkpoint, resnet_tensors
+from mixssl.transfer import LAYOUTS, extract, read_checkpoint, resnet_tensors, to_detectron2
 from mixssl.transfer.extraction import file_content, file_name, find_backbone
-from mixssl.utils.checkpoints import Checkpoint
+from mixssl.utils.checkpoints import Checkpoint, state_dict_of
 from mixssl.utils.errors import ConfigError
 
 NARROW = resnet_tensors(18, WIDTH)
 
 
 def _checkpoint(state: dict[str, Tensor]) -> Checkpoint:
-    return Checkpoint(Path("epoch_3.pth"), state, {"epoch": 3, "cfg": "a = 1"}, {}, "0" * 64)
+    """As it would be read from a file."""
+    meta = {"epoch": 3, "cfg": "a = 1"}
+    return Checkpoint(Path("epoch_3.pth"), state_dict_of(state), meta, {}, "0" * 64)
 
 
 def _full_size(depth: int) -> nn.Module:
@@ -64,7 +67,7 @@ def test_the_report_accounts_for_every_tensor(tmp_path: Path) -> None:
         "loaded 120 of 120 tensors of the online backbone; missing 0; unexpected 0; "
         "not of the backbone: queue 1, queue_ptr 1, neck 4, encoder_k 125"
     )
-    assert extraction.loaded + sum(extraction.left_out.values()) == len(checkpoint.state)
+    assert len(extraction.state) + sum(extraction.left_out.values()) == len(checkpoint.state)
 
 
 def test_online_and_momentum_encoder_are_told_apart(tmp_path: Path) -> None:
@@ -102,7 +105,7 @@ def test_every_form_of_a_checkpoint_gives_the_same_backbone(encoder: str, prefix
 def test_counters_may_be_missing_and_nothing_else() -> None:
     state = {k: v for k, v in NARROW.items() if not k.endswith("num_batches_tracked")}
     extraction = extract(_checkpoint(state), NARROW)
-    assert extraction.loaded == 100 and len(extraction.missing) == 20
+    assert len(extraction.state) == 100 and len(extraction.missing) == 20
     assert "loaded 100 of 120" in extraction.report()
     assert "missing 20 (num_batches_tracked only)" in extraction.report()
     del state["layer3.1.bn2.bias"]
@@ -199,14 +202,53 @@ def test_files_are_reproducible_and_say_where_they_come_from(layout: str, tmp_pa
     assert meta["config"] == checkpoint.meta["cfg"] and meta["mixssl_version"] == __version__
 
 
-def test_an_unknown_layout_is_refused() -> None:
-    extraction = extract(_checkpoint(NARROW), NARROW)
-    with pytest.raises(ValueError, match="layout is 'keras'"):
-        file_content(extraction, _checkpoint(NARROW), "keras")
-
-
 def test_what_is_extracted_is_a_copy() -> None:
     state = {name: value.clone() for name, value in NARROW.items()}
     extraction = extract(_checkpoint(state), NARROW)
     extraction.state["conv1.weight"].zero_()
     assert state["conv1.weight"].abs().sum() > 0
+
+
+BLOCKS = {18: (2, 2, 2, 2), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3)}
+NORM = ("weight", "bias", "running_mean", "running_var")
+
+
+def _convs(depth: int) -> Iterator[tuple[str, tuple[int, ...]]]:
+    """Names and shapes of the convolutions, written down from the structure of the network."""
+    bottleneck = depth >= 50
+    yield "stem.conv1", (64, 3, 7, 7)
+    inputs = 64
+    for stage, blocks in enumerate(BLOCKS[depth]):
+        middle = 64 * 2**stage
+        outputs = middle * (4 if bottleneck else 1)
+        for block in range(blocks):
+            name = f"res{stage + 2}.{block}"
+            if inputs != outputs:
+                yield f"{name}.shortcut", (outputs, inputs, 1, 1)
+            if bottleneck:
+                yield f"{name}.conv1", (middle, inputs, 1, 1)
+                yield f"{name}.conv2", (middle, middle, 3, 3)
+                yield f"{name}.conv3", (outputs, middle, 1, 1)
+            else:
+                yield f"{name}.conv1", (middle, inputs, 3, 3)
+                yield f"{name}.conv2", (middle, middle, 3, 3)
+            inputs = outputs
+
+
+@pytest.mark.parametrize("depth", sorted(BLOCKS))
+def test_every_tensor_has_detectron2s_name_and_shape(depth: int) -> None:
+    expected = {}
+    for name, shape in _convs(depth):
+        expected[f"{name}.weight"] = shape
+        expected |= {f"{name}.norm.{part}": shape[:1] for part in NORM}
+    renamed = to_detectron2(resnet_tensors(depth))
+    assert {name: tuple(value.shape) for name, value in renamed.items()} == expected
+
+
+def test_values_stay_with_their_names() -> None:
+    state: dict[str, Tensor] = resnet_tensors(18)
+    renamed = to_detectron2(state)
+    assert renamed["stem.conv1.norm.bias"] is state["bn1.bias"]
+    assert renamed["res5.0.shortcut.weight"] is state["layer4.0.downsample.0.weight"]
+    assert renamed["res5.0.shortcut.norm.running_var"] is state["layer4.0.downsample.1.running_var"]
+    assert renamed["res3.1.conv2.norm.weight"] is state["layer2.1.bn2.weight"]

@@ -23,7 +23,7 @@ from support.tools import ROOT, call_tool
 from torch import Tensor
 from torchvision.transforms.functional import pil_to_tensor
 
-from mixssl.transfer.arrival import TOLERANCE
+from mixssl.transfer.check import TOLERANCE
 
 PAGE = (ROOT / "docs/en/user_guides/use_a_backbone.md").read_text()
 SNIPPETS = re.findall(r"```python\n(.*?)```", PAGE, re.S)

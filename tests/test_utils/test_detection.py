@@ -45,7 +45,7 @@ def test_nothing_but_detection_imports_mmdet_or_the_operators() -> None:
         "import sys\n"
         "sys.modules['mmdet'] = sys.modules['mmcv._ext'] = sys.modules['pycocotools'] = None\n"
         "import mixssl, mixssl.engine, mixssl.models, mixssl.datasets, mixssl.evaluation\n"
-        "import mixssl.transfer, mixssl.transfer.arrival, mixssl.visualization\n"
+        "import mixssl.transfer, mixssl.transfer.check, mixssl.visualization\n"
         "from mmengine.registry import MODELS\n"
         "print(MODELS.get('mixssl.MixMoCo').__name__)\n"
     )

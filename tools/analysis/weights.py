@@ -11,8 +11,7 @@ from statistics import mean
 from mixssl.cli.analysis import names_of, save_both
 from mixssl.cli.tool import run_tool
 from mixssl.engine.evaluation import in_one_line
-from mixssl.utils.checkpoints import read_checkpoint
-from mixssl.utils.weights import part_of, state_dict_of
+from mixssl.utils.checkpoints import part_of, read_checkpoint
 from mixssl.visualization import convolutions, weight_numbers, weights_figure
 
 
@@ -39,10 +38,9 @@ def main() -> None:
     """Reads, counts, draws."""
     args = parse_args()
     names = names_of(args.checkpoints, args.names)
-    states = [state_dict_of(read_checkpoint(path).state) for path in args.checkpoints]
     layers = {
-        name: convolutions(part_of(state, "backbone"))
-        for name, state in zip(names, states, strict=True)
+        name: convolutions(part_of(read_checkpoint(path).state, "backbone"))
+        for name, path in zip(names, args.checkpoints, strict=True)
     }
     with in_one_line():
         numbers = weight_numbers(layers)

@@ -11,13 +11,13 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from typing import Any
 
 from mixssl.cli.tool import run_tool
 from mixssl.engine.whole_files import write_whole
 from mixssl.transfer import LAYOUTS, extract, read_checkpoint, resnet_tensors
-from mixssl.transfer.arrival import check_arrival, detector_tensors
-from mixssl.transfer.extraction import ENCODERS, file_content, file_name, pixels_of
+from mixssl.transfer.check import check_transfer, detector_tensors
+from mixssl.transfer.extraction import file_content, file_name
+from mixssl.utils.checkpoints import BACKBONES
 from mixssl.utils.errors import ConfigError
 
 
@@ -44,7 +44,7 @@ def parse_args() -> argparse.Namespace:
         "--to", choices=LAYOUTS, default="mmdet", help="whose names and file format, default mmdet"
     )
     parser.add_argument(
-        "--encoder", choices=list(ENCODERS), default="online", help="which one, default online"
+        "--encoder", choices=list(BACKBONES), default="online", help="which one, default online"
     )
     parser.add_argument(
         "--out", type=Path, metavar="DIR", help="folder to write to, default the checkpoint's"
@@ -65,16 +65,19 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     """Reads, compares, writes, says what became of every tensor; the file's path is the last line."""
     args = parse_args()
-    plain = args.config is None
-    wanted = (
-        resnet_tensors(args.depth, args.width, args.small_images)
-        if plain
-        else detector_tensors(args.config)
-    )
+    if args.config is not None:
+        wanted = detector_tensors(args.config)
+    else:
+        wanted = resnet_tensors(args.depth, args.width, args.small_images)
     checkpoint = read_checkpoint(args.checkpoint)
     extraction = extract(checkpoint, wanted, args.encoder)
     print(extraction.report())
-    print(_normalisation(pixels_of(checkpoint)))
+    seen = checkpoint.pixels
+    if seen is None:
+        print("pixels: the checkpoint does not say how pre-training normalised them")
+    else:
+        order = "RGB" if seen["to_rgb"] else "BGR"
+        print(f"pixels: {order} from 0 to 255, mean {seen['mean']}, std {seen['std']}")
     content = file_content(extraction, checkpoint, args.to)
     folder = args.out or checkpoint.path.parent
     path = folder / file_name(checkpoint, args.to, args.encoder, content)
@@ -83,17 +86,9 @@ def main() -> None:
     except OSError as error:
         raise ConfigError(f"{str(path)!r} can't be written ({error}): choose --out DIR") from error
     if args.check:
-        for line in check_arrival(checkpoint, args.encoder, args.config, path):
+        for line in check_transfer(checkpoint, args.encoder, args.config, path):
             print(line)
     print(path)
-
-
-def _normalisation(pixels: dict[str, Any] | None) -> str:
-    """Says what the backbone wants to see."""
-    if pixels is None:
-        return "pixels: the checkpoint does not say how pre-training normalised them"
-    order = "RGB" if pixels["to_rgb"] else "BGR"
-    return f"pixels: {order} from 0 to 255, mean {pixels['mean']}, std {pixels['std']}"
 
 
 if __name__ == "__main__":

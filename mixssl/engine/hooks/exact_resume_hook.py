@@ -12,10 +12,10 @@ from mmengine.runner import EpochBasedTrainLoop, Runner
 from torch.utils.data import BatchSampler, Sampler
 
 from mixssl.registry import HOOKS
+from mixssl.utils.checkpoints import mismatch, state_dict_of
 from mixssl.utils.distributed import total_batch, unwrap
 from mixssl.utils.errors import ConfigError
 from mixssl.utils.random_state import random_state, set_random_state
-from mixssl.utils.weights import mismatch, state_dict_of
 
 __all__ = ["ExactResumeHook"]
 

@@ -15,10 +15,10 @@ from torch import nn
 
 from mixssl.datasets.named_failures import name_failures, parts_of
 from mixssl.registry import HOOKS
+from mixssl.utils.checkpoints import mismatch, state_dict_of
 from mixssl.utils.distributed import batch_size, unwrap
 from mixssl.utils.errors import ConfigError
 from mixssl.utils.names import OWN_KEYS
-from mixssl.utils.weights import mismatch, state_dict_of
 
 __all__ = ["RunCheckHook", "check_loop"]
 

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import torch
 from mmengine.logging import print_log
 from mmengine.model.weight_init import update_init_info
-from torch import Tensor, nn
+from torch import nn
 
 from mixssl.registry import WEIGHT_INITIALIZERS
-from mixssl.utils.checkpoints import Checkpoint, read_checkpoint
+from mixssl.utils.checkpoints import Checkpoint, mismatch, part_of, read_checkpoint
 from mixssl.utils.errors import ConfigError
-from mixssl.utils.weights import mismatch, part_of, state_dict_of
 
 __all__ = ["PretrainedBackbone", "backbone_places"]
 
@@ -21,7 +19,6 @@ RANDOM = "random"
 """In place of a file: a start from random weights, asked for by name so that it never happens by mistake."""
 PARTS = ("backbone.", "roi_head.shared_head.")
 """Where a detector may hold a backbone's tensors. A C4 detector applies the last stage to regions."""
-COUNTER = "num_batches_tracked"
 
 
 @WEIGHT_INITIALIZERS.register_module()
@@ -57,10 +54,16 @@ class PretrainedBackbone:
             print_log("The backbone starts from random weights, as asked for.", logger="current")
             return
         checkpoint = read_checkpoint(self.checkpoint)
-        found = part_of(state_dict_of(checkpoint.state), "backbone")
+        found = part_of(checkpoint.state, "backbone")
         places, state = backbone_places(detector), detector.state_dict()
-        _check(self.checkpoint, found, {name: state[place] for name, place in places.items()})
-        _check_normalisation(checkpoint, detector)
+        wanted = {name: state[place] for name, place in places.items()}
+        wrong = mismatch(wanted, found, counters=False)
+        if wrong:
+            raise ConfigError(
+                f"pretrained is {self.checkpoint!r}, and its backbone is not the model's: {wrong}. Take a config with "
+                "the backbone's depth and stem; one with a stem for small images (3×3, no pooling) fits no detector"
+            )
+        _check_pixels(checkpoint, detector)
         detector.load_state_dict({places[name]: found[name] for name in found}, strict=False)
         arrived = {part: sum(places[name].startswith(part) for name in found) for part in PARTS}
         for part in filter(arrived.get, PARTS):
@@ -88,39 +91,19 @@ def backbone_places(detector: nn.Module) -> dict[str, str]:
     return places
 
 
-def _check(path: str, found: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> None:
-    """Raises unless names and shapes agree. Old files lack the counters of batches, which nothing needs."""
-    needed = {
-        name: value for name, value in wanted.items() if name in found or not name.endswith(COUNTER)
-    }
-    wrong = mismatch(needed, found)
-    if wrong:
-        raise ConfigError(
-            f"pretrained is {path!r}, and its backbone is not the model's: {wrong}. Take a config with the "
-            "backbone's depth and stem; one with a stem for small images (3×3, no pooling) fits no detector"
-        )
-
-
-def _check_normalisation(checkpoint: Checkpoint, detector: nn.Module) -> None:
+def _check_pixels(checkpoint: Checkpoint, detector: nn.Module) -> None:
     """Raises where the config in a checkpoint normalises images otherwise than the detector; most files hold none."""
-    settings = checkpoint.settings
-    inside = (settings.get("model") or {}).get("data_preprocessor")
-    noted = inside or settings.get("data_preprocessor") or {}
     preprocessor: Any = getattr(detector, "data_preprocessor", None)
+    noted = checkpoint.pixels
     # Detectors alone: a classifier's protocol may have its own.
-    if noted.get("mean") is None or not hasattr(preprocessor, "_channel_conversion"):
+    if noted is None or not hasattr(preprocessor, "_channel_conversion"):
         return
-    here = {key: getattr(preprocessor, key).flatten().tolist() for key in ("mean", "std")}
-    swaps = bool(noted.get("to_rgb"))
-    agree = all(
-        len(noted[key]) == len(here[key])
-        and torch.tensor(noted[key]).allclose(torch.tensor(here[key]), atol=1e-2)
-        for key in here
-    )
-    if agree and swaps == bool(preprocessor._channel_conversion):
-        return
-    raise ConfigError(
-        f"pretrained is {str(checkpoint.path)!r}, and the detector does not normalise as pre-training did, with mean "
-        f"{noted['mean']}, std {noted['std']} and {'RGB' if swaps else 'BGR'}: set these in the config's "
-        "model.data_preprocessor"
-    )
+    here = torch.stack([preprocessor.mean.flatten(), preprocessor.std.flatten()])
+    there = torch.tensor([noted["mean"], noted["std"]])
+    agree = here.shape == there.shape and here.allclose(there, atol=1e-2)
+    if not agree or noted["to_rgb"] != bool(preprocessor._channel_conversion):
+        raise ConfigError(
+            f"pretrained is {str(checkpoint.path)!r}, and the detector does not normalise as pre-training did, with "
+            f"mean {noted['mean']}, std {noted['std']} and {'RGB' if noted['to_rgb'] else 'BGR'}: set these in the "
+            "config's model.data_preprocessor"
+        )

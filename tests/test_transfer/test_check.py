@@ -12,7 +12,7 @@ from support.tools import ROOT
 from torch import nn
 
 from mixssl.transfer import extract, read_checkpoint
-from mixssl.transfer.arrival import TOLERANCE, check_arrival, detector_tensors, pretraining_backbone
+from mixssl.transfer.check import TOLERANCE, check_transfer, detector_tensors, pretraining_backbone
 from mixssl.transfer.extraction import file_content
 from mixssl.utils.errors import ConfigError
 
@@ -54,7 +54,7 @@ def _check(folder: Path, config: Path, encoder: str = "online") -> list[str]:
     extraction = extract(checkpoint, detector_tensors(config), encoder)
     path = folder / "backbone.pth"
     path.write_bytes(file_content(extraction, checkpoint, "mmdet"))
-    return check_arrival(checkpoint, encoder, config, path)
+    return check_transfer(checkpoint, encoder, config, path)
 
 
 @pytest.mark.parametrize("encoder", ["online", "momentum"])
@@ -79,7 +79,7 @@ def test_the_image_is_seen_by_both_networks(tmp_path: Path) -> None:
     path = tmp_path / "backbone.pth"
     path.write_bytes(file_content(extraction, checkpoint, "mmdet"))
     with pytest.raises(ConfigError, match="res4 differs by"):
-        check_arrival(checkpoint, "online", config, path)
+        check_transfer(checkpoint, "online", config, path)
     backbone = pretraining_backbone(checkpoint)
     for name, value in model.backbone.state_dict().items():
         assert torch.equal(backbone.state_dict()[name], value)
@@ -110,7 +110,7 @@ def test_strides_in_other_places_are_found_although_every_tensor_fits(tmp_path: 
     more = "model['backbone'].update(depth=50, style='caffe')\n"
     more += f"model['neck'] = dict(in_channels=[{WIDTH} * 4 * 2**i for i in range(4)])\n"
     config = _write(tmp_path, FPN, more)
-    with pytest.raises(ConfigError, match="res3 differs by .*style 'pytorch' or 'caffe'"):
+    with pytest.raises(ConfigError, match="res3 differs by .*style, 'pytorch' or 'caffe'"):
         _check(tmp_path, config)
 
 

@@ -1,4 +1,4 @@
-"""Proof that a pre-trained backbone has arrived in a detector: the same image gives the same features in both."""
+"""Checks that a pre-trained backbone is in a detector: the same image gives the same features in both."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from mixssl.models.detection import backbone_places
 from mixssl.transfer.architecture import describe
-from mixssl.transfer.extraction import find_backbone, pixels_of
+from mixssl.transfer.extraction import find_backbone
 from mixssl.utils.checkpoints import Checkpoint
 from mixssl.utils.detection import require_detection
 from mixssl.utils.errors import ConfigError
@@ -23,7 +23,7 @@ from mixssl.utils.errors import ConfigError
 __all__ = [
     "TOLERANCE",
     "build_detector",
-    "check_arrival",
+    "check_transfer",
     "detector_tensors",
     "pretraining_backbone",
 ]
@@ -88,16 +88,14 @@ def pretraining_backbone(checkpoint: Checkpoint, encoder: str = "online") -> nn.
     Raises:
         ConfigError: The checkpoint has no such backbone.
     """
-    state, _ = find_backbone(checkpoint, encoder)
-    shape = describe(state)
-    noted = (checkpoint.settings.get("model") or {}).get("backbone")
-    plain = {
-        "type": "ResNet",
-        "depth": shape.depth,
-        "stem_channels": shape.width,
-        "base_channels": shape.width,
-    }
-    cfg = {**(noted or plain), "out_indices": (0, 1, 2, 3), "frozen_stages": -1, "init_cfg": None}
+    places = find_backbone(checkpoint, encoder)
+    state = {own: checkpoint.state[name] for own, name in places.items()}
+    cfg = (checkpoint.settings.get("model") or {}).get("backbone")
+    if not cfg:
+        shape = describe(state)
+        widths = {"stem_channels": shape.width, "base_channels": shape.width}
+        cfg = {"type": "ResNet", "depth": shape.depth, **widths}
+    cfg = {**cfg, "out_indices": (0, 1, 2, 3), "frozen_stages": -1, "init_cfg": None}
     with DefaultScope.overwrite_default_scope("mmpretrain"):
         backbone = MODELS.build(cfg)
     backbone.load_state_dict(state)
@@ -106,7 +104,7 @@ def pretraining_backbone(checkpoint: Checkpoint, encoder: str = "online") -> nn.
     return backbone
 
 
-def check_arrival(
+def check_transfer(
     checkpoint: Checkpoint,
     encoder: str,
     config: str | os.PathLike[str],
@@ -130,15 +128,21 @@ def check_arrival(
     detector = revert_sync_batchnorm(build_detector(config, os.fspath(extracted)))
     detector.eval()
     image = torch.randint(256, (3, *SIZE), generator=torch.Generator().manual_seed(0)).byte()
+    lines = [
+        "normalisation: the checkpoint does not say what pre-training used; see that mean, std and RGB agree"
+    ]
     with torch.no_grad():
-        seen = detector.data_preprocessor({"inputs": [image], "data_samples": None}, False)[
-            "inputs"
-        ]
-        lines = [_compare_normalised(image, seen, checkpoint)]
+        batch = {"inputs": [image], "data_samples": None}
+        seen = detector.data_preprocessor(batch, False)["inputs"]
+        if checkpoint.pixels is not None:
+            mean, std = (
+                torch.tensor(checkpoint.pixels[key]).view(-1, 1, 1) for key in ("mean", "std")
+            )
+            ordered = image.flip(0) if checkpoint.pixels["to_rgb"] else image
+            lines = [_compare("normalisation", ((ordered.float() - mean) / std)[None], seen)]
         there = _detector_features(detector, seen)
         here = dict(zip(("res2", "res3", "res4", "res5"), reference(seen), strict=True))
-        lines += [_compare(name, here[name], there[name]) for name in there]
-    return lines
+    return lines + [_compare(name, here[name], there[name]) for name in there]
 
 
 def _detector_features(detector: Any, image: Tensor) -> dict[str, Tensor]:
@@ -151,39 +155,20 @@ def _detector_features(detector: Any, image: Tensor) -> dict[str, Tensor]:
     return found
 
 
-def _compare_normalised(image: Tensor, seen: Tensor, checkpoint: Checkpoint) -> str:
-    """Compares what the detector makes of an image with what pre-training made of it."""
-    noted = pixels_of(checkpoint)
-    if noted is None:
-        return "normalisation: the checkpoint does not say what pre-training used; see that mean, std and RGB agree"
-    pixels = image.flip(0) if noted["to_rgb"] else image
-    mean, std = (torch.tensor(noted[key]).view(-1, 1, 1) for key in ("mean", "std"))
-    expected = ((pixels.float() - mean) / std)[None]
-    if expected.shape != seen.shape or _distance(expected, seen) > TOLERANCE:
-        raise ConfigError(
-            f"the detector does not normalise as pre-training did, with mean {noted['mean']}, std {noted['std']} and "
-            f"{'RGB' if noted['to_rgb'] else 'BGR'}: set these in the config's model.data_preprocessor"
-        )
-    return f"normalisation: the same, largest difference {_distance(expected, seen):.1e}"
-
-
 def _compare(name: str, here: Tensor, there: Tensor) -> str:
-    """Compares the maps of a stage."""
+    """Compares what pre-training makes of an image with what the detector does, in one line."""
     shape = "x".join(map(str, there.shape[1:]))
     if here.shape != there.shape:
         raise ConfigError(
             f"{name} is {shape} in the detector and {'x'.join(map(str, here.shape[1:]))} in pre-training: their "
             "strides differ; take a config with the pre-training's ResNet"
         )
-    distance = _distance(here, there)
+    # As a part of the largest value, or of one where all are smaller.
+    distance = float((here - there).abs().max() / here.abs().max().clamp(min=1))
     if not distance <= TOLERANCE:
         raise ConfigError(
             f"{name} differs by {distance:.1e} between pre-training and detector, and {TOLERANCE:.0e} is allowed: "
-            "the weights are there, and the network computes something else with them (style 'pytorch' or 'caffe'?)"
+            "compare the config's model.data_preprocessor and its backbone's style, 'pytorch' or 'caffe', with "
+            "pre-training's"
         )
     return f"{name}: the same, {shape}, largest difference {distance:.1e}"
-
-
-def _distance(here: Tensor, there: Tensor) -> float:
-    """Largest difference as a part of the largest value, or of one where all are smaller."""
-    return float((here - there).abs().max() / here.abs().max().clamp(min=1))
