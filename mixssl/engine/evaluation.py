@@ -131,7 +131,7 @@ def prepare_model(
         cfg: A training config; not modified.
         checkpoint: Path, or ``UNTRAINED`` for the weights that the config starts from, drawn with seed 0.
         parts: "backbone", "neck" or both.
-        device: Where the model shall lie; None for the GPU where there is one.
+        device: Of the model; None for the GPU where there is one.
 
     Returns:
         The model in evaluation mode, and what was loaded, one line each.

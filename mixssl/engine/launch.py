@@ -49,7 +49,7 @@ def load_config(args: argparse.Namespace) -> Config:
 
 
 def _read_config(path: str) -> Config:
-    """Reads a config; one of mmdet's only where detection can run, before anything else fails for want of it."""
+    """Reads a config; one of mmdet's only where detection can run, before anything else fails."""
     try:
         cfg = Config.fromfile(path)
     except ConfigError:

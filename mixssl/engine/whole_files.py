@@ -30,7 +30,7 @@ def write_whole(content: bytes, path: str | os.PathLike[str]) -> None:
     """Writes a file so that at every moment ``path`` is the old file, the new one or absent, never a part.
 
     Args:
-        content: What the file shall hold.
+        content: Of the file.
         path: Where; missing folders are made.
     """
     path = Path(path)

@@ -1,6 +1,6 @@
 """Protocols that say what features are worth."""
 
-from mixssl.evaluation.attention import attention_maps, spread
+from mixssl.evaluation.attention import attention_maps, head_maps, spread
 from mixssl.evaluation.features import FeatureSet, extract_features, extract_views
 from mixssl.evaluation.geometry import ClusterIndices, alignment, cluster_indices, uniformity
 from mixssl.evaluation.knn import accuracy, majority_knn, weighted_knn
@@ -29,6 +29,7 @@ __all__ = [
     "extract_features",
     "extract_views",
     "fit_linear_probe",
+    "head_maps",
     "knn_accuracy",
     "load_parts",
     "logistic_regression",

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 from support import tiny
+from support.methods_more import mocov3_vit
 from torch import Tensor, nn
 
-from mixssl.evaluation import attention_maps, spread
+from mixssl.evaluation import attention_maps, head_maps, spread
 
 
 class Pass(nn.Module):
@@ -39,6 +40,38 @@ def test_a_model_is_left_as_it_was() -> None:
     assert found.amin().item() == 0 and found.amax((1, 2)).tolist() == pytest.approx([1.0] * 8)
     assert model.training and model.backbone.training
     assert all(value.equal(state[name]) for name, value in model.state_dict().items())
+
+
+def attended(model: nn.Module, images: Tensor) -> Tensor:
+    """Attention of the class token in the last layer, by the definition."""
+    found: list[Tensor] = []
+    layer = model.backbone.layers[-1]
+    handle = layer.ln1.register_forward_hook(lambda _, __, out: found.append(out))
+    model.backbone(images)
+    handle.remove()
+    tokens, size = found[0], layer.attn.head_dims
+    query, key, _ = layer.attn.qkv(tokens).chunk(3, dim=2)
+    heads = []
+    for head in range(layer.attn.num_heads):
+        part = slice(head * size, (head + 1) * size)
+        scores = query[:, :1, part] @ key[:, :, part].transpose(1, 2) / size**0.5
+        heads.append(scores.softmax(2)[:, 0, 1:].reshape(len(images), 4, -1))
+    return torch.stack(heads, 1)
+
+
+def test_the_class_token_of_a_transformer_attends_by_heads() -> None:
+    model = tiny.build(mocov3_vit())
+    images = torch.randn(2, 3, 16, 24)
+    found = head_maps(model, images)
+    assert found.shape == (2, 2, 16, 24) and not found.requires_grad
+    weights = attended(model.eval(), images).detach()
+    large = torch.nn.functional.interpolate(weights, (16, 24), mode="bilinear")
+    low, high = large.amin((2, 3), True), large.amax((2, 3), True)
+    torch.testing.assert_close(found, (large - low) / (high - low), atol=1e-4, rtol=1e-4)
+    mean = attention_maps(model, images)
+    assert mean.shape == (2, 16, 24) and mean.amax((1, 2)).tolist() == pytest.approx([1.0] * 2)
+    with pytest.raises(ValueError, match="choose a vision transformer"):
+        head_maps(tiny.build(tiny.moco()), images)
 
 
 def test_vectors_have_no_map() -> None:

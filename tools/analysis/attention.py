@@ -1,5 +1,9 @@
 #!/usr/bin/env python
-"""Draws where backbones respond: python tools/analysis/attention.py CONFIG CHECKPOINT [CHECKPOINT ...]."""
+"""Draws where backbones look: python tools/analysis/attention.py CONFIG CHECKPOINT [CHECKPOINT ...].
+
+Of a ResNet the response of the last stage, of a vision transformer what the class token attends to in the last layer:
+the mean of its heads, or with --heads each of them.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +17,7 @@ from mixssl.cli.analysis import each_model, save_both
 from mixssl.cli.arguments import add_comparison_arguments
 from mixssl.cli.tool import run_tool
 from mixssl.engine.evaluation import in_one_line, prepare_loaders, read_config
-from mixssl.evaluation import attention_maps, spread
+from mixssl.evaluation import attention_maps, head_maps, spread
 from mixssl.utils.errors import ConfigError
 from mixssl.visualization import attention_figure
 
@@ -32,6 +36,9 @@ def parse_args() -> argparse.Namespace:
         metavar="N",
         help="which ones, by their place in the data set",
     )
+    parser.add_argument(
+        "--heads", action="store_true", help="each head of a vision transformer by itself"
+    )
     return parser.parse_args()
 
 
@@ -49,7 +56,8 @@ def main() -> None:
         raise ConfigError(f"--images has {chosen}, and the data set has {total} images, from 0 on")
     with in_one_line("knn_query: "):
         samples = [query.dataset[place] for place in chosen]
-    maps, images, norm = {}, None, cfg.get("data_preprocessor") or cfg.model.data_preprocessor
+    maps: dict[str, torch.Tensor] = {}
+    images, norm = None, cfg.get("data_preprocessor") or cfg.model.data_preprocessor
     for name, model, loaded in each_model(cfg, args, ("backbone",)):
         print(loaded)
         batch = {
@@ -59,7 +67,11 @@ def main() -> None:
         with in_one_line():
             inputs = model.data_preprocessor(batch, False)["inputs"]  # type: ignore[operator]
             images = inputs if isinstance(inputs, torch.Tensor) else inputs[0]
-            maps[name] = attention_maps(model, images).cpu()
+            if args.heads:
+                heads = head_maps(model, images).cpu().unbind(1)
+                maps |= {f"{name}, head {number}": one for number, one in enumerate(heads)}
+            else:
+                maps[name] = attention_maps(model, images).cpu()
     assert images is not None
     names = list(maps)
     numbers = {
@@ -76,7 +88,7 @@ def main() -> None:
     for name, found in maps.items():
         print(f"{name}: mean spread {spread(found).mean():.3f} (0 a point, 1 even)")
     figure = attention_figure(
-        images, maps, norm.get("mean"), norm.get("std"), "Response of the last stage"
+        images, maps, norm.get("mean"), norm.get("std"), "Where the last stage looks"
     )
     default = Path("work_dirs", Path(args.config).stem, "attention.png")
     print(save_both(figure, numbers, args.picture, default, args.out))

@@ -64,7 +64,7 @@ class ManifoldMix(BetaPolicy[tuple[Tensor, str]]):
     def render(
         self, images: Tensor, source: int, partner: Tensor, draw: tuple[Tensor, str]
     ) -> MixedView:
-        """Blends pixels, or writes down what the model shall blend; see :meth:`Policy.render`."""
+        """Blends pixels, or writes down what the model is to blend; see :meth:`Policy.render`."""
         lam, layer = draw
         if layer == INPUT:
             return global_mixture(images, source, lam, partner)

@@ -86,7 +86,7 @@ class MoCHiHead(BaseModule):
         self.random = StepRandom(seed)
 
     def check_queue_len(self, length: int) -> None:
-        """Raises a ValueError where the queue holds fewer keys than shall count as hard."""
+        """Raises a ValueError where the queue holds fewer keys than are to count as hard."""
         if self.hardest > length:
             raise ValueError(
                 f"hardest of MoCHiHead is {self.hardest} and must lie in [2, {length}], the queue's length: "

@@ -31,7 +31,7 @@ def whiten(groups: Tensor, eps: float = 0.0) -> Tensor:
         Like ``groups``.
 
     Raises:
-        ValueError: If a covariance is singular for want of rows.
+        ValueError: If a covariance is singular: too few rows.
     """
     rows, size = groups.shape[-2:]
     check_rows(rows, size, eps)
