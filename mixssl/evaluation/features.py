@@ -239,6 +239,10 @@ def extract_views(
 def _one_view(inputs: Tensor | Sequence[Tensor]) -> Tensor:
     if isinstance(inputs, Tensor):
         return inputs
+    if inputs[0].dim() == 3:
+        raise ValueError(
+            "the loader leaves the images of a batch unstacked: set its collate_fn=dict(type='default_collate')."
+        )
     if len(inputs) != 1:
         raise ValueError(
             f"the loader gives {len(inputs)} views per image and features need one; "

@@ -163,11 +163,10 @@ def _check_batch(cfg: Mapping[str, Any], world_size: int) -> None:
     batch = loader.get("batch_size") or (loader.get("batch_sampler") or {}).get("batch_size")
     if batch is None:
         return
-    place, preprocessor = _preprocessor(cfg)
+    _, preprocessor = _preprocessor(cfg)
     if batch < 2 and preprocessor.get("mixer") is not None:
         raise ConfigError(
-            f"train_dataloader.batch_size is {batch}, and a mixture needs at least 2 images: raise it, or set "
-            f"{place}.mixer=None to train without mixtures"
+            f"train_dataloader.batch_size is {batch}, and a mixture needs at least 2 images: raise it"
         )
     queue = (cfg.get("model") or {}).get("queue_len")
     if queue is None:

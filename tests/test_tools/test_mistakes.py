@@ -9,8 +9,12 @@ import re
 from pathlib import Path
 
 import pytest
+import torch
+from mmcv.transforms import BaseTransform
+from mmpretrain.registry import TRANSFORMS
 from PIL import Image
 from support.first_config import write_first_config, write_images
+from support.methods import byol
 from support.tools import call_tool, write_tiny
 
 from mixssl.engine import whole_files
@@ -26,7 +30,11 @@ WITH_OPTIONS = {
     ),
     "a batch of one image": (
         ["train_dataloader.batch_size=1"],
-        r"batch_size is 1, and a mixture needs .* raise it, or set data_preprocessor.mixer=None",
+        r"batch_size is 1, and a mixture needs at least 2 images: raise it$",
+    ),
+    "a batch of one image, and no mixture": (
+        ["train_dataloader.batch_size=1", "data_preprocessor.mixer=None"],
+        r"MixMoCo got a batch of 1 and needs at least 2 images per device: raise batch_size, or",
     ),
     "data smaller than a batch": (
         ["train_dataloader.dataset.indices=10", "model.queue_len=32"],
@@ -156,6 +164,39 @@ def test_a_misspelled_key_of_a_config_file_is_named(
     assert "sets fused_optimiser, which nothing reads, did you mean 'fused_optimizer'?" in line
 
 
+def test_a_method_that_can_not_carry_a_mixture(
+    tiny: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    model = {"_delete_": True, **byol(), "mix_head": {"type": "mixssl.MixCoHead"}}
+    mixer = {"_delete_": True, "type": "mixssl.MixCo"}
+    del model["data_preprocessor"]
+    path = tmp_path / "byol.py"
+    path.write_text(
+        f"_base_ = [{str(tiny)!r}]\nmodel = {model}\ndata_preprocessor = dict(mixer={mixer})\n"
+    )
+    assert call_tool("train", path, "--work-dir", tmp_path / "run") == 2
+    assert "MixCoHead" in (line := said(capfd)) and "MixBYOL" in line
+
+
+def test_an_argument_that_belongs_to_the_launcher(
+    tiny: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert call_tool("train", tiny, 8) == 2
+    assert said(capfd) == "train.py: error: unrecognized arguments: 8"
+
+
+@TRANSFORMS.register_module()
+class NoNumbers(BaseTransform):
+    """Images, or views of them, without one pixel that is a number."""
+
+    def transform(self, results: dict) -> dict:
+        inputs = results["inputs"]
+        views = inputs if isinstance(inputs, list) else [inputs]
+        spoilt = [torch.full(view.shape, torch.nan) for view in views]
+        results["inputs"] = spoilt if isinstance(inputs, list) else spoilt[0]
+        return results
+
+
 def _log(work_dir: Path) -> str:
     """What the last run has written into its log."""
     return max(work_dir.glob("*/*.log"), key=lambda path: path.stat().st_mtime).read_text()
@@ -259,6 +300,59 @@ def test_an_image_that_is_in_the_way_is_named(
     assert call_tool("train", first, "--work-dir", tmp_path, "--cfg-options", *options) == 2
     found = said(capfd)
     assert re.search(line, found) and "3.png" in found
+
+
+SPOILT = {
+    "to train on": (
+        "train_dataloader = dict(dataset=dict(pipeline=[*_base_.train_pipeline, dict(type='NoNumbers')]))",
+        3,
+    ),
+    "to measure with": (
+        "knn_bank = dict(dataset=dict(pipeline=[*_base_.test_pipeline, dict(type='NoNumbers')]))\n"
+        "custom_hooks = [*_base_.custom_hooks, dict(type='mixssl.KNNMonitorHook', k=5)]",
+        2,
+    ),
+}
+"""Images of NaN, and the exit code that they get."""
+
+
+@pytest.mark.parametrize(("text", "code"), SPOILT.values(), ids=SPOILT)
+def test_pixels_that_are_no_numbers_are_blamed(
+    tiny: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], text: str, code: int
+) -> None:
+    path = tmp_path / "spoilt.py"
+    path.write_text(f"_base_ = [{str(tiny)!r}]\n{text}\n")
+    assert call_tool("train", path, "--work-dir", tmp_path / "run") == code
+    line = said(capfd)
+    assert "are NaN or infinite" in line and "learning rate" not in line
+
+
+@pytest.mark.parametrize(
+    ("collate", "line"),
+    [
+        ("default_collate", r"images of a batch differ in size: .*1.png 40x30"),
+        ("pseudo_collate", r"unstacked: set its collate_fn=dict\(type='default_collate'\)"),
+    ],
+)
+def test_images_that_can_not_be_judged(
+    first: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], collate: str, line: str
+) -> None:
+    Image.new("RGB", (30, 40)).save(write_images(tmp_path / "images" / "a", 3) / "1.png")
+    pipeline = [{"type": "LoadImageFromFile"}, {"type": "PackInputs"}]
+    loader = {
+        "batch_size": 3,
+        "dataset": {
+            "type": "CustomDataset",
+            "data_root": str(tmp_path / "images"),
+            "pipeline": pipeline,
+        },
+        "sampler": {"type": "DefaultSampler", "shuffle": False},
+        "collate_fn": {"type": collate},
+    }
+    path = tmp_path / "judged.py"
+    path.write_text(f"_base_ = [{str(first)!r}]\nknn_bank = knn_query = {loader}\n")
+    assert call_tool("evaluate/knn", path, "untrained", "--k", 1) == 2
+    assert re.search(line, said(capfd, "knn.py"))
 
 
 def test_a_folder_of_four_classes_is_not_imagenet(
