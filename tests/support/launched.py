@@ -145,6 +145,9 @@ def slurm() -> Iterator[dict[str, str]]:
             subprocess.run(command, env=os.environ | settings, user=user, check=True)
         wait_for(lambda: "idle" in _output(settings, "sinfo", "-h", "-o%T"), 60, "Slurm's start")
         yield settings
+        # Daemons that end before their jobs leave these behind.
+        _output(settings, "scancel", "--user=root")
+        wait_for(lambda: not _output(settings, "squeue", "-h"), 60, "the end of the jobs")
     finally:
         for path in reversed(pids):
             _end(path)

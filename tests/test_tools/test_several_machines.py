@@ -117,6 +117,7 @@ def test_a_preempted_job_is_queued_again_and_goes_on(
         "#!/bin/bash\n"
         f"#SBATCH --partition=low --ntasks=2 --requeue --open-mode=append --output={log}\n"
         f"bash {ROOT}/tools/slurm_train.sh low tiny {config} {out} {' '.join(HALF)}\n"
+        "echo ended with $?\n"
     )
 
     def submit(*arguments: object) -> None:
@@ -131,7 +132,7 @@ def test_a_preempted_job_is_queued_again_and_goes_on(
     submit("--partition=high", "--ntasks=2", f"--output={tmp_path}/urgent.log", "--wrap", "sleep 1")
     wait_for(lambda: heard("DUE TO PREEMPTION"), 60, "the preemption")
     wait_for(lambda: heard("Slurm has queued this job before"), 120, "the second start")
-    wait_for((out / f"epoch_{EPOCHS}.pth").exists, 300, "the rest")
+    wait_for(lambda: heard("ended with 0"), 300, "the rest")
     said = log.read_text()
     assert "Stopped by SIGTERM after iteration" in said
     assert f"continuing from {out}/interrupted.pth" in said
