@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import atexit
 import logging
-import os
 import shlex
 import sys
 import time
@@ -186,12 +185,11 @@ def outcome(runner: Runner, seconds: float, steps: int) -> list[str]:
             values = history.data[0]
             lines.append(f"{metric}: best {values.max():.2f}, last {values[-1]:.2f}.")
     written = [hook.last_ckpt for hook in runner.hooks if isinstance(hook, CheckpointHook)]
-    tools = Path(sys.argv[0]).resolve().parent
     config = Path(runner.work_dir, Path(runner.cfg.filename or "").name)
-    if written and written[0] and config.is_file() and (tools / "evaluate" / "linear.py").is_file():
-        tool = "evaluate/linear.py" if runner.cfg.get("test_dataloader") is None else "test.py"
-        command = ["python", os.path.relpath(tools / tool), str(config), str(written[0])]
-        if tool != "test.py" and runner.cfg.get("knn_bank") is None:
+    if written and written[0] and config.is_file():
+        judge = ["evaluate", "linear"] if runner.cfg.get("test_dataloader") is None else ["test"]
+        command = ["mixssl", *judge, str(config), str(written[0])]
+        if judge != ["test"] and runner.cfg.get("knn_bank") is None:
             command += ["--data", "CONFIG_WITH_LABELLED_IMAGES"]
         lines.append(f"Next: {shlex.join(command)}")
     return lines
