@@ -81,10 +81,21 @@ def pool(feats: Tensor | Sequence[Tensor], tokens: str = "cls", extra_tokens: in
 
 
 def backbone_feature(model: nn.Module, inputs: Tensor, tokens: str = "cls") -> Tensor:
-    """The backbone's last output, pooled: (N, C, H, W) images to (N, D)."""
+    """The backbone's last output, pooled: (N, C, H, W) images to (N, D).
+
+    A transformer that trains by its class token is asked for all tokens where their mean is wanted.
+    """
     stage = {"stage": "backbone"} if isinstance(model, ImageClassifier) else {}
-    feats = model.extract_feat(inputs, **stage)  # type: ignore[operator]
-    return pool(feats, tokens, getattr(model.backbone, "num_extra_tokens", 1))
+    backbone: Any = model.backbone
+    asked = getattr(backbone, "out_type", None)
+    try:
+        if tokens == "avg" and asked == "cls_token":
+            backbone.out_type = "raw"
+        feats = model.extract_feat(inputs, **stage)  # type: ignore[operator]
+    finally:
+        if asked is not None:
+            backbone.out_type = asked
+    return pool(feats, tokens, getattr(backbone, "num_extra_tokens", 1))
 
 
 def projected_feature(model: nn.Module, inputs: Tensor, tokens: str = "cls") -> Tensor:

@@ -100,8 +100,15 @@ def test_a_transformer_gives_its_class_token_or_the_mean_of_its_patches() -> Non
     image = loader.dataset[0]["inputs"][None].float()
     tokens = model.eval().backbone(image)[-1].detach()
     assert tokens.shape == (1, 5, 8)
-    for name, expected in (("cls", tokens[:, 0]), ("avg", tokens[:, 1:].mean(1))):
+    for out_type, name, expected in (
+        ("raw", "cls", tokens[:, 0]),
+        ("raw", "avg", tokens[:, 1:].mean(1)),
+        ("cls_token", "cls", tokens[:, 0]),
+        ("cls_token", "avg", tokens[:, 1:].mean(1)),
+    ):
+        model.backbone.out_type = out_type
         found = extract_features(model, loader, tokens=name).features[:1]
+        assert model.backbone.out_type == out_type
         torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
 
 

@@ -11,9 +11,9 @@ import torch
 from mmengine.optim import OptimWrapper
 from support.ddp import run_ranks
 from support.methods import byol, simclr
-from support.methods_more import projector, run_length
+from support.methods_more import projector, run_length, vit
 from support.regions import inter_head, intra_head, region_average, with_regions
-from support.tiny import DIM, build, sgd, total, train, views
+from support.tiny import DIM, build, moco, sgd, total, train, views
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -55,6 +55,21 @@ def _inter(x: list[Tensor]) -> list[MixedView]:
 
 def _intra(x: list[Tensor]) -> list[MixedView]:
     return [view_mixture(x, i, 1 - i, _lam(BOXES[0]), torch.tensor([BOXES[0]])) for i in (0, 1)]
+
+
+def test_regions_of_a_transformers_tokens() -> None:
+    """Its patches' tokens as a map are what regions are averaged over."""
+    backbone = vit() | {"out_type": "featmap"}
+    neck = projector(16)
+    region_neck = {"type": "mixssl.RegionPool", "in_channels": 16, "out_channels": DIM}
+    model = build(
+        with_regions(moco(backbone=backbone, neck=neck), inter_head(), region_neck=region_neck)
+    )
+    losses = model(views(), mode="loss", mixtures=_inter(views()))
+    assert {"loss_clean", "loss_global_local"} & set(losses) and len(losses) > 2
+    total(losses).backward()
+    assert model.region_neck.conv.weight.grad.abs().sum() > 0
+    assert model.backbone.layers[0].attn.qkv.weight.grad.abs().sum() > 0
 
 
 def _embedded(backbone: Any, neck: Any, pool: Any, mixed: MixedView) -> dict[str, Tensor]:
