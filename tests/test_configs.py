@@ -19,6 +19,7 @@ from support.tiny import build
 
 from mixssl.models.methods import MixtureMethod
 from mixssl.utils.config_checks import check_config, dataset_dicts
+from mixssl.utils.config_hooks import hooks_of
 
 ROOT = Path(__file__).parents[1] / "configs"
 CONFIGS = sorted(
@@ -59,7 +60,7 @@ def test_config_fits_together(name: str, tmp_path: Path) -> None:
     assert cfg.train_dataloader.collate_fn == {"type": "default_collate"}
     FUNCTIONS.get(cfg.train_dataloader.collate_fn["type"])
     Compose(list(cfg.train_dataloader.dataset.pipeline))
-    hooks = {hook["type"] for hook in cfg.custom_hooks}
+    hooks = {hook["type"] for _, hook in hooks_of(cfg)}
     assert "mixssl.StopOnNonFiniteLossHook" in hooks and "mixssl.GracefulStopHook" in hooks
     with HOOKS.switch_scope_and_registry(cfg.default_scope) as registry:
         assert all(registry.get(hook) for hook in hooks)
@@ -180,10 +181,9 @@ def test_swav_is_mmpretrains_with_our_hooks() -> None:
     model.pop("data_preprocessor")
     assert ours_model.pop("type") == "mixssl.MixSwAV" and model.pop("type") == "SwAV"
     assert ours_model == model
-    runtime = Config.fromfile(ROOT / "_base_/runtime.py")
-    assert [hook.to_dict() for hook in ours.custom_hooks[1:]] == [
-        hook.to_dict() for hook in runtime.custom_hooks
-    ]
+    runtime = Config.fromfile(ROOT / "_base_/runtime_hooks.py").runtime_hooks
+    assert ours.default_hooks.keys() - theirs.default_hooks.keys() == runtime.keys()
+    assert {name: ours.default_hooks[name] for name in runtime} == runtime
     assert ours.optim_wrapper.pop("_scope_") == "mmpretrain"
     assert ours.optim_wrapper == theirs.optim_wrapper
 

@@ -28,7 +28,8 @@ def test_every_epoch_is_tested_and_the_median_of_the_last_counts(name: str) -> N
     data = name.rsplit("_", 1)[1]
     assert cfg.data_preprocessor.num_classes == cfg.model.head.num_classes
     assert cfg.train_cfg.val_interval == 1
-    assert dict(type="mixssl.MedianHook", metric="accuracy/top1", last=10) in cfg.custom_hooks
+    median = dict(type="mixssl.MedianHook", metric="accuracy/top1", last=10)
+    assert cfg.default_hooks.median == median
     for loader in (cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader):
         assert loader.collate_fn == {"type": "default_collate"}
         assert loader.dataset.data_root == cfg.train_dataloader.dataset.data_root

@@ -1,5 +1,16 @@
-# The whole runtime, for configs that inherit nothing of mmpretrain's.
-_base_ = ['./runtime.py']
+# The runtime, whole. Hooks go by name: a child adds one to `default_hooks` under a name of its own, and the command
+# line reaches it by that name, as in default_hooks.knn.interval=5.
+#
+# Figures also go to TensorBoard, W&B or MLflow where a config names mmengine's backend for it:
+#   visualizer = dict(vis_backends=[
+#       dict(type='LocalVisBackend'),
+#       dict(type='TensorboardVisBackend'),
+#       dict(type='WandbVisBackend', init_kwargs=dict(project='mixssl')),
+#       dict(type='MLflowVisBackend', exp_name='mixssl'),
+#   ])
+# or the command line, by one key:
+#   --cfg-options "visualizer.vis_backends=[{'type': 'LocalVisBackend'}, {'type': 'TensorboardVisBackend'}]"
+_base_ = ['./runtime_hooks.py']
 
 default_scope = 'mmpretrain'
 
@@ -10,6 +21,7 @@ default_hooks = dict(
     checkpoint=dict(type='CheckpointHook', interval=10, max_keep_ckpts=3),
     sampler_seed=dict(type='DistSamplerSeedHook'),
     visualization=dict(type='VisualizationHook', enable=False),
+    **_base_.runtime_hooks,
 )
 
 env_cfg = dict(

@@ -2,10 +2,7 @@
 # paper's vote is unweighted and its distance Euclidean, the monitor's weighted and by cosine.
 _base_ = ['./default_runtime.py']
 
-default_hooks = dict(checkpoint=dict(interval=50))
-runtime_hooks = _base_.custom_hooks
-custom_hooks = [
-    *runtime_hooks,
+default_hooks = dict(
+    checkpoint=dict(interval=50),
     # Of `knn_bank` and `knn_query`, which the data set's base brings.
-    dict(type='mixssl.KNNMonitorHook', k=5, interval=10),
-]
+    knn=dict(type='mixssl.KNNMonitorHook', k=5, interval=10))

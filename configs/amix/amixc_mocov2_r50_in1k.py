@@ -9,9 +9,8 @@ model = dict(
         num_images=1_281_167,  # training images; 656 MB of features
         feat_dim=128,
         num_clusters=200))
-custom_hooks = [
-    *_base_.custom_hooks,
-    dict(
+default_hooks = dict(
+    odc=dict(
         type='mixssl.ODCHook',
         # One plain view of each image for the first clusters.
         pipeline=[
@@ -19,5 +18,4 @@ custom_hooks = [
             dict(type='ResizeEdge', scale=256, edge='short'),
             dict(type='CenterCrop', crop_size=224),
             dict(type='PackInputs'),
-        ])
-]
+        ]))

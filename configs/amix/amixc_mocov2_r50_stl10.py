@@ -9,4 +9,4 @@ model = dict(
         num_images=105_000,  # labelled and unlabelled training images
         feat_dim=128,
         num_clusters=200))
-custom_hooks = [*_base_.custom_hooks, dict(type='mixssl.ODCHook')]
+default_hooks = dict(odc=dict(type='mixssl.ODCHook'))

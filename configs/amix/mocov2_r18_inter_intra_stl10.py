@@ -9,4 +9,4 @@ data_preprocessor = dict(mixer=dict(type='mixssl.InterIntra'))
 model = dict(
     clusters=dict(type='mixssl.ODC', num_images=105000, feat_dim=128, num_clusters=200),
     mix_head=dict(type='mixssl.UnMixHead'))
-custom_hooks = [*_base_.custom_hooks, dict(type='mixssl.ODCHook')]
+default_hooks = dict(odc=dict(type='mixssl.ODCHook'))

@@ -20,5 +20,7 @@ optim_wrapper = dict(
         }
     )
 )
-default_hooks = dict(checkpoint=dict(interval=5, max_keep_ckpts=-1))
-custom_hooks = [*_base_.custom_hooks, dict(type="mixssl.MixtureGrid", interval=5)]
+default_hooks = dict(
+    checkpoint=dict(interval=5, max_keep_ckpts=-1),
+    mixture_grid=dict(type="mixssl.MixtureGrid", interval=5),
+)

@@ -14,5 +14,5 @@ model = dict(
         type='VisionTransformer', arch='deit-small', img_size=224, patch_size=16, drop_path_rate=0.1),
     neck=dict(type='mixssl.DINONeck', in_channels=384, out_dim=65536, norm_last_layer=False))
 
-runtime_hooks = _base_.custom_hooks
-custom_hooks = [*runtime_hooks, dict(type='mixssl.ClipEachGradientHook', max_norm=3.0)]
+default_hooks = dict(
+    clip_each_gradient=dict(type='mixssl.ClipEachGradientHook', max_norm=3.0))

@@ -63,5 +63,5 @@ param_scheduler = [
 ]
 train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=200)
 auto_scale_lr = dict(base_batch_size=512)
-monitor_hooks = _base_.custom_hooks
-custom_hooks = [*monitor_hooks, dict(type='mixssl.ClipEachGradientHook', max_norm=3.0)]
+default_hooks = dict(
+    clip_each_gradient=dict(type='mixssl.ClipEachGradientHook', max_norm=3.0))

@@ -10,9 +10,11 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from rich.console import Console
 
+from mixssl.utils.config_hooks import drop_hooks, hook_type
+
 __all__ = ["LossLines", "short_run"]
 
-FOR_RESUMING = ("mixssl.ExactResumeHook", "mixssl.GracefulStopHook")
+FOR_RESUMING = ("ExactResumeHook", "GracefulStopHook")
 """Hooks for runs that can be resumed; a short one is run again instead."""
 LINES = 10
 
@@ -38,7 +40,7 @@ def short_run(path: Path, folder: Path, length: int | None, seed: int) -> Config
     for part in cfg.param_scheduler:
         part.begin, part.end = (round(edge * length / planned) for edge in (part.begin, part.end))
     cfg.param_scheduler = [part for part in cfg.param_scheduler if part.end > part.begin]
-    cfg.custom_hooks = [hook for hook in cfg.custom_hooks if hook.type not in FOR_RESUMING]
+    drop_hooks(cfg, lambda hook: hook_type(hook) in FOR_RESUMING)
     return cfg
 
 

@@ -25,6 +25,12 @@ from mixssl.utils.errors import ConfigError
 
 __all__ = ["test"]
 
+OF_TESTING = (
+    *("runtime_info", "timer", "sampler_seed", "logger", "param_scheduler", "checkpoint"),
+    "visualization",
+)
+"""Hooks of a test, by their names in ``default_hooks``; monitors and the like belong to training."""
+
 
 def test(args: argparse.Namespace) -> None:
     """Tests by the arguments of tools/test.py."""
@@ -37,6 +43,8 @@ def test(args: argparse.Namespace) -> None:
             cfg.pop(f"{stage}_{part}", None)
     for key in ("optim_wrapper", "param_scheduler", "custom_hooks"):
         cfg.pop(key, None)
+    hooks = cfg.get("default_hooks") or {}
+    cfg.default_hooks = {k: hook for k, hook in hooks.items() if k in OF_TESTING or hook is None}
     forbid_silent_download(cfg)
     check_config(cfg, launched_processes(cfg.launcher))
     runner = build_runner(cfg, prepare_devices(cfg))

@@ -10,6 +10,7 @@ from mmengine.config import Config
 from mixssl.mixing import Mixer
 from mixssl.models.classifiers import MixClassifier
 from mixssl.registry import HOOKS, MIXERS, MODELS
+from mixssl.utils.config_hooks import drop_hooks
 
 __all__ = ["mixture_arguments", "mixture_switch", "without_mixture"]
 
@@ -53,8 +54,7 @@ def without_mixture(cfg: Config) -> Config:
     arguments = mixture_arguments(_class_of(model, MODELS))
     for name in arguments:
         model.pop(name, None)
-    if plain.get("custom_hooks"):
-        plain.custom_hooks = [hook for hook in plain.custom_hooks if not _of_mixtures(hook)]
+    drop_hooks(plain, _of_mixtures)
     _drop_settings(plain.get("optim_wrapper") or {}, arguments)
     return plain
 

@@ -14,7 +14,7 @@ from mixssl.utils.errors import ConfigError
 
 __all__ = ["apply_data_options", "augment_on_device", "hold_in_memory"]
 
-HELD = ("train_dataloader.", "knn_bank.", "knn_query.", "custom_hooks.")
+HELD = ("train_dataloader.", "knn_bank.", "knn_query.", "default_hooks.", "custom_hooks.")
 """Loaders that go over the same images again and again, by the start of their names."""
 
 

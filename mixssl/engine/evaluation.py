@@ -174,7 +174,7 @@ def prepare_loaders(cfg: Config, data_root: str | None = None) -> tuple[DataLoad
     monitored = Config(
         {
             **{name: cfg[name].to_dict() for name in LOADERS},
-            "custom_hooks": [{"type": "mixssl.KNNMonitorHook"}],
+            "default_hooks": {"knn": {"type": "mixssl.KNNMonitorHook"}},
             "default_scope": cfg.get("default_scope", "mmpretrain"),
         }
     )

@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from mixssl.utils.config_hooks import hook_type
+from mixssl.utils.errors import ConfigError
+from mixssl.utils.names import did_you_mean
+
 __all__ = ["DEFAULT_HOOKS", "fill_hooks"]
 
 DEFAULT_HOOKS = {
@@ -26,8 +30,9 @@ def fill_hooks(
 ) -> tuple[dict[str, Any], list[Any]]:
     """Adds the hooks that a config leaves open.
 
-    A hook that the config has already, under its name or by its type among the custom hooks, stays as it is there.
-    ``default_hooks=dict(graceful_stop=None)`` leaves one out, also where a base lists it among the custom hooks.
+    A hook that the config has already, under its name or by its type in the list, stays as it is there. By its name one
+    in the list is reached too: ``default_hooks=dict(graceful_stop=None)`` leaves it out, and
+    ``default_hooks=dict(graceful_stop=dict(interval=50))``, without a type, sets it otherwise.
 
     Args:
         default_hooks: Of the config, or None. Not modified.
@@ -35,23 +40,34 @@ def fill_hooks(
 
     Returns:
         Both, for mmengine's ``Runner.register_hooks``.
+
+    Raises:
+        ConfigError: A hook of these that stands in both, or a name in ``default_hooks`` that is not known and has no
+            type.
     """
     default, custom = dict(default_hooks or {}), list(custom_hooks or [])
     for name, kind in DEFAULT_HOOKS.items():
+        listed = [hook for hook in custom if hook_type(hook) == kind.rpartition(".")[2]]
         if name not in default:
-            if _class_name(kind) not in map(_type_name, custom):
+            if not listed:
                 default[name] = {"type": kind}
-        elif default[name] is None and name not in OF_MMENGINE:
+            continue
+        own = default[name]
+        if own is None and name not in OF_MMENGINE:
             del default[name]
-            custom = [hook for hook in custom if _type_name(hook) != _class_name(kind)]
+        elif isinstance(own, Mapping) and "type" not in own:
+            default[name] = {"type": kind, **own}
+        elif own is not None and listed:
+            raise ConfigError(
+                f"{hook_type(listed[0])} stands in custom_hooks, and default_hooks.{name} is another: take it out of "
+                f"custom_hooks, and set it by its name, as in default_hooks.{name}.interval=..."
+            )
+        custom = [hook for hook in custom if hook not in listed]
+    for name, hook in default.items():
+        if isinstance(hook, Mapping) and "type" not in hook:
+            typed = [other for other in default if other != name]
+            raise ConfigError(
+                f"default_hooks.{name} is {dict(hook)} and has no type, and no hook of the config is called {name}"
+                f"{did_you_mean(name, typed)}: give it a type, or one of the names {', '.join(typed)}"
+            )
     return default, custom
-
-
-def _type_name(hook: Any) -> str:
-    """Class of a hook or of its dict, without a scope."""
-    kind = hook.get("type", "") if isinstance(hook, Mapping) else type(hook)
-    return _class_name(kind) if isinstance(kind, str) else kind.__name__
-
-
-def _class_name(kind: str) -> str:
-    return kind.rpartition(".")[2]

@@ -9,6 +9,7 @@ from typing import Any
 
 from mmengine.registry import DATASETS as ROOT_DATASETS
 
+from mixssl.utils.config_hooks import hook_type, hooks_of
 from mixssl.utils.errors import ConfigError
 from mixssl.utils.names import check_keys
 
@@ -69,17 +70,18 @@ def dataset_dicts(cfg: Mapping[str, Any]) -> Iterator[tuple[str, dict]]:
         loader = cfg.get(name)
         if isinstance(loader, Mapping):
             yield from _datasets_in(loader.get("dataset"), f"{name}.dataset")
-    for i, hook in enumerate(cfg.get("custom_hooks") or []):
+    for place, hook in hooks_of(cfg):
         if isinstance(hook, Mapping):
-            yield from _loaders_in(hook, f"custom_hooks.{i}")
+            yield from _loaders_in(hook, place)
 
 
 def _loader_names(cfg: Mapping[str, Any]) -> list[str]:
     """Keys of the loaders that a run would build; those for a k-NN only if a hook brings none of its own."""
     wanted = dict.fromkeys(
         name
-        for hook in cfg.get("custom_hooks") or []
-        for argument, name in MONITOR_LOADERS.get(_type_name(hook), {}).items()
+        for _, hook in hooks_of(cfg)
+        if isinstance(hook, Mapping)
+        for argument, name in MONITOR_LOADERS.get(hook_type(hook), {}).items()
         if hook.get(argument) is None
     )
     return [*LOADERS, *wanted]
@@ -204,11 +206,11 @@ def _check_mix_head(cfg: Mapping[str, Any], world_size: int) -> None:
 
 def _check_clusters(cfg: Mapping[str, Any], world_size: int) -> None:
     """Clusters that nobody starts."""
-    hooks = [_type_name(hook) for hook in cfg.get("custom_hooks") or []]
+    hooks = [hook_type(hook) for _, hook in hooks_of(cfg)]
     if (cfg.get("model") or {}).get("clusters") is not None and "ODCHook" not in hooks:
         raise ConfigError(
-            "model.clusters is set and custom_hooks has no ODCHook, which gives them a start: add "
-            "dict(type='mixssl.ODCHook') to custom_hooks"
+            "model.clusters is set and there is no ODCHook, which gives them a start: add "
+            "default_hooks=dict(odc=dict(type='mixssl.ODCHook'))"
         )
 
 

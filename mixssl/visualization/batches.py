@@ -99,7 +99,7 @@ def _labels_for(mixer: Mixer, batch: Any, images: int) -> tuple[Tensor, Saliency
     if not labels or any(label is None or int(label) < 0 for label in labels):
         raise ConfigError(
             f"{type(mixer).__name__} asks for clusters, and the training images have no labels to take in their place: "
-            "let a run draw by its own clusters, with dict(type='mixssl.MixtureGrid') in custom_hooks"
+            "let a run draw by its own clusters, with default_hooks.mixture_grid.type=mixssl.MixtureGrid"
         )
     return torch.cat(labels), center_surround
 

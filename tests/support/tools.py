@@ -25,14 +25,9 @@ model = dict(
 train_dataloader = dict(
     batch_size=16, num_workers=0, persistent_workers=False, dataset=dict(indices=160))
 train_cfg = dict(max_epochs={epochs})
-default_hooks = dict(checkpoint=dict(interval=1, max_keep_ckpts=-1), logger=dict(interval=2))
-custom_hooks = [
-    dict(type='mixssl.WholeCheckpointHook'),
-    dict(type='mixssl.StopOnNonFiniteLossHook'),
-    dict(type='mixssl.ExactResumeHook'),
-    dict(type='mixssl.GracefulStopHook', interval=2),
-    dict(type='mixssl.ProgressHook'),
-]
+default_hooks = dict(
+    checkpoint=dict(interval=1, max_keep_ckpts=-1), logger=dict(interval=2),
+    graceful_stop=dict(interval=2))
 randomness = dict(seed=3)
 {name}
 """

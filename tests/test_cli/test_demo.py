@@ -32,8 +32,10 @@ def test_without_a_length_it_is_the_configs_own(tmp_path) -> None:
     planned, cfg = Config.fromfile(EPOCHS), short_run(EPOCHS, tmp_path, None, seed=0)
     for key in ("model", "train_cfg", "param_scheduler", "optim_wrapper", "train_dataloader"):
         assert cfg[key] == planned[key], key
-    left_out = {hook.type for hook in planned.custom_hooks} - {h.type for h in cfg.custom_hooks}
-    assert left_out == {"mixssl.ExactResumeHook", "mixssl.GracefulStopHook"}
+    assert planned.default_hooks.keys() - cfg.default_hooks.keys() == {
+        "exact_resume",
+        "graceful_stop",
+    }
 
 
 def test_a_loop_of_iterations_validates_at_its_end(tmp_path) -> None:

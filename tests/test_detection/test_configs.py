@@ -138,9 +138,8 @@ def test_schedule_scales_and_precise_bn_are_the_protocols(name: str) -> None:
     assert resize.scales == [(1333, short) for short in range(smallest, 801, 32)]
     (resize,) = (step for step in cfg.test_pipeline if step.type == "Resize")
     assert resize.scale == (1333, 800)
-    types = [hook.type for hook in cfg.custom_hooks]
-    assert cfg.custom_hooks[types.index("mixssl.PreciseBNHook")].num_iters == 200
-    assert {"mixssl.StopOnNonFiniteLossHook", "mixssl.GracefulStopHook"} <= set(types)
+    assert cfg.default_hooks.precise_bn == {"type": "mixssl.PreciseBNHook", "num_iters": 200}
+    assert {"stop_on_non_finite_loss", "graceful_stop"} <= cfg.default_hooks.keys()
     assert cfg.pretrained is None and cfg.model.init_cfg.type == "mixssl.PretrainedBackbone"
 
 
@@ -229,7 +228,7 @@ def test_a_run_trains_measures_and_tests(tmp_path: Path, capfd: pytest.CaptureFi
         cfg[f"{stage}_dataloader"] |= {"num_workers": workers, "persistent_workers": workers > 0}
     cfg.train_cfg |= {"max_iters": 3, "val_interval": 3}
     cfg.default_hooks.checkpoint.interval = 3
-    cfg.custom_hooks[-1].num_iters = 2
+    cfg.default_hooks.precise_bn.num_iters = 2
     cfg.randomness.seed = 0
     cfg.experiment_name = f"detection_{tmp_path.name}"
     cfg.dump(tmp_path / "small.py")

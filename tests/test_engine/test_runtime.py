@@ -10,21 +10,19 @@ from mmengine.registry import DefaultScope
 from support.tools import ROOT
 from support.toy_run import toy_runner
 
+from mixssl.engine.run_defaults import DEFAULT_HOOKS
+
 BASE = ROOT / "configs" / "_base_"
 
 
 def test_runtime_sets_the_hooks_alone():
     cfg = Config.fromfile(BASE / "runtime.py")
-    assert list(cfg) == ["custom_hooks"]
-    built = [type(ROOT_HOOKS.build(hook)).__name__ for hook in cfg.custom_hooks]
-    assert built == [
-        "RunCheckHook",
-        "WholeCheckpointHook",
-        "StopOnNonFiniteLossHook",
-        "ExactResumeHook",
-        "GracefulStopHook",
-        "ProgressHook",
-    ]
+    assert list(cfg) == ["runtime_hooks", "custom_hooks"]
+    assert cfg.custom_hooks == list(cfg.runtime_hooks.values())
+    built = {name: ROOT_HOOKS.build(hook) for name, hook in cfg.runtime_hooks.items()}
+    assert {"runtime_info": "mixssl.IntervalRuntimeInfoHook"} | {
+        name: f"mixssl.{type(hook).__name__}" for name, hook in built.items()
+    } == DEFAULT_HOOKS
 
 
 def test_runtime_goes_together_with_mmpretrains(tmp_path):
@@ -41,9 +39,9 @@ def test_the_whole_runtime_has_what_mmpretrains_has():
     theirs = Config.fromfile(
         files("mmpretrain") / ".mim" / "configs" / "_base_" / "default_runtime.py"
     )
-    assert set(theirs) <= set(ours) and len(ours.custom_hooks) == 6
+    assert set(theirs) <= set(ours) and "custom_hooks" not in ours
     assert ours.default_scope == theirs.default_scope
-    assert set(theirs.default_hooks) == set(ours.default_hooks)
+    assert set(theirs.default_hooks) | set(ours.runtime_hooks) == set(ours.default_hooks)
 
 
 def test_hooks_run_in_the_order_that_keeps_checkpoints_good(tmp_path):

@@ -141,9 +141,13 @@ def test_a_monitor_of_a_page_can_be_added_to_every_kind_of_config(
     path.write_text(f"_base_ = {bases}\n")
     before = Config.fromfile(path)
     for snippet in snippets:
+        path.write_text(snippet)
+        added = Config.fromfile(path).default_hooks
         path.write_text(f"_base_ = {bases}\n{snippet}")
-        hooks = Config.fromfile(path).custom_hooks
-        inherited = before.get("custom_hooks", [])
-        assert hooks[: len(inherited)] == inherited and len(hooks) > len(inherited)
-        for hook in hooks[len(inherited) :]:
-            assert HOOKS.build(hook)
+        cfg = Config.fromfile(path)
+        assert cfg.get("custom_hooks") == before.get("custom_hooks")
+        assert cfg.default_hooks.keys() == before.default_hooks.keys() | added.keys()
+        for name, hook in added.items():
+            merged = cfg.default_hooks[name]
+            assert {**merged, **hook} == merged
+            assert HOOKS.build(merged)

@@ -51,8 +51,20 @@ WITH_OPTIONS = {
     "a key without a value": (["amp"], r"--cfg-options got 'amp', which is no KEY=VALUE"),
     "a value with half a bracket": (["train_cfg.val_interval=[1,(2"], r"don't pair up"),
     "an item that a list has not": (
-        ["custom_hooks.99.interval=1"],
-        r"custom_hooks.99.interval does not fit the config: Index 99 exceeds the length",
+        ["param_scheduler.99.gamma=1"],
+        r"param_scheduler.99.gamma does not fit the config: Index 99 exceeds the length",
+    ),
+    "a hook by its number": (
+        ["custom_hooks.6.interval=1"],
+        r"custom_hooks is {'6': {'interval': 1}} and must be a list: .* default_hooks.NAME.interval=5.* graceful_stop",
+    ),
+    "a hook's name misspelled": (
+        ["default_hooks.gracefull_stop.interval=1"],
+        r"default_hooks.gracefull_stop is .* has no type.* did you mean 'graceful_stop'",
+    ),
+    "a hook that stands twice": (
+        ["custom_hooks=[{'type':'mixssl.ProgressHook'}]"],
+        r"ProgressHook stands in custom_hooks, and default_hooks.progress is another: take it out",
     ),
     "the papers' momentum": (
         ["model.momentum=0.99"],

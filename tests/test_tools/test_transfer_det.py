@@ -221,7 +221,7 @@ _base_ = ['{base}']
 train_cfg = dict(max_iters=2)
 train_dataloader = dict(batch_size=2, dataset=dict(num_scenes=4))
 test_dataloader = dict(dataset=dict(num_scenes=2))
-custom_hooks = [*_base_.custom_hooks[:-1], dict(type='mixssl.PreciseBNHook', num_iters=1)]
+default_hooks = dict(precise_bn=dict(num_iters=1))
 """
 
 

@@ -173,6 +173,7 @@ def test_data_sets_are_found_in_wrappers_and_hooks():
     cfg = {
         "train_dataloader": loader,
         "val_dataloader": None,
+        "default_hooks": {"timer": None, "probe": {"type": "X", "query": {"dataset": leaf}}},
         "custom_hooks": [
             {"type": "mixssl.X"},
             {"type": "mixssl.KNNMonitorHook", "bank": {"dataset": leaf}},
@@ -181,6 +182,7 @@ def test_data_sets_are_found_in_wrappers_and_hooks():
     assert [path for path, _ in dataset_dicts(cfg)] == [
         "train_dataloader.dataset.datasets.0",
         "train_dataloader.dataset.datasets.1.dataset",
+        "default_hooks.probe.query.dataset",
         "custom_hooks.1.bank.dataset",
     ]
     assert all(dataset is leaf for _, dataset in dataset_dicts(cfg))
@@ -190,7 +192,7 @@ def _monitored(hook, root="data/none"):
     cfg = _config()
     cfg.knn_bank = {"dataset": {"type": "ImageNet", "data_root": root}}
     cfg.knn_query = {"dataset": {"type": "ImageNet", "data_root": root}}
-    cfg.custom_hooks = [hook]
+    cfg.default_hooks = {"monitor": hook}
     return cfg
 
 
@@ -217,7 +219,7 @@ def test_the_loaders_of_a_k_nn_count_where_a_hook_takes_them(hook, paths):
 
 def test_two_hooks_that_share_a_loader_name_it_once():
     cfg = _monitored({"type": "mixssl.KNNMonitorHook"})
-    cfg.custom_hooks = [*cfg.custom_hooks, {"type": "mixssl.KNNMonitorHook", "query": {}}]
+    cfg.custom_hooks = [{"type": "mixssl.KNNMonitorHook", "query": {}}]
     assert len(list(dataset_dicts(cfg))) == 3
 
 

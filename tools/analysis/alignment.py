@@ -47,7 +47,7 @@ def views_loader(args: argparse.Namespace) -> DataLoader:
     cfg = read_config(args, args.data)
     if cfg.get("train_dataloader") is None:
         raise ConfigError(f"{cfg.filename} has no train_dataloader to take views from")
-    for key in ("val_dataloader", "test_dataloader", "custom_hooks"):
+    for key in ("val_dataloader", "test_dataloader", "default_hooks", "custom_hooks"):
         cfg.pop(key, None)
     if args.data_root is not None:
         set_data_root(cfg, args.data_root)

@@ -10,9 +10,8 @@ pretrained = None
 
 default_hooks = dict(
     checkpoint=dict(by_epoch=False, interval=2000, max_keep_ckpts=3),
-    visualization=dict(_delete_=True, type='DetVisualizationHook'))
-runtime_hooks = _base_.custom_hooks
-custom_hooks = [*runtime_hooks, dict(type='mixssl.PreciseBNHook', num_iters=200)]
+    visualization=dict(_delete_=True, type='DetVisualizationHook'),
+    precise_bn=dict(type='mixssl.PreciseBNHook', num_iters=200))
 
 visualizer = dict(type='DetLocalVisualizer', name='visualizer')
 log_processor = dict(type='LogProcessor', window_size=50, by_epoch=False)

@@ -1,5 +1,8 @@
 # mmpretrain's SwAV recipe for ImageNet, made fit for mixssl.
-_base_ = ['mmpretrain::swav/swav_resnet50_8xb32-mcrop-coslr-200e_in1k-224px-96px.py']
+_base_ = [
+    'mmpretrain::swav/swav_resnet50_8xb32-mcrop-coslr-200e_in1k-224px-96px.py',
+    '../runtime_hooks.py',
+]
 
 # Inheriting across packages writes `_scope_` into the collate function, which then refuses it at the first batch.
 train_dataloader = dict(collate_fn=dict(_delete_=True, type='default_collate'))
@@ -13,13 +16,4 @@ model = dict(
     neck=_base_.model.neck,
     head=_base_.model.head)
 
-custom_hooks = [
-    *_base_.custom_hooks,
-    # As in ../runtime.py, which can't be inherited beside a base that has hooks.
-    dict(type='mixssl.RunCheckHook'),
-    dict(type='mixssl.WholeCheckpointHook'),
-    dict(type='mixssl.StopOnNonFiniteLossHook', interval=50),
-    dict(type='mixssl.ExactResumeHook'),
-    dict(type='mixssl.GracefulStopHook'),
-    dict(type='mixssl.ProgressHook'),
-]
+default_hooks = _base_.runtime_hooks

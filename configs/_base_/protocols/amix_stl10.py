@@ -5,7 +5,4 @@ _base_ = [
     '../default_runtime.py',
 ]
 
-custom_hooks = [
-    *_base_.custom_hooks,
-    dict(type='mixssl.KNNMonitorHook', k=200, interval=20),
-]
+default_hooks = dict(knn=dict(type='mixssl.KNNMonitorHook', k=200, interval=20))

@@ -12,8 +12,6 @@ train_cfg = dict(type='EpochBasedTrainLoop', val_interval=1)
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
 
-default_hooks = dict(logger=dict(interval=100))
-custom_hooks = [
-    *_base_.custom_hooks,
-    dict(type='mixssl.MedianHook', metric='accuracy/top1', last=10),
-]
+default_hooks = dict(
+    logger=dict(interval=100),
+    median=dict(type='mixssl.MedianHook', metric='accuracy/top1', last=10))

@@ -34,5 +34,5 @@ param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=30),
     dict(type='CosineAnnealingLR', by_epoch=False, begin=30, end=400),
 ]
-default_hooks = dict(checkpoint=dict(interval=400, max_keep_ckpts=1))
-custom_hooks = [*_base_.runtime_hooks, dict(type='mixssl.PreciseBNHook', num_iters=37)]
+default_hooks = dict(
+    checkpoint=dict(interval=400, max_keep_ckpts=1), precise_bn=dict(num_iters=37))

@@ -7,6 +7,7 @@ from typing import Any
 
 from mmengine.config import Config
 
+from mixssl.utils.config_hooks import hook_type, hooks_of
 from mixssl.utils.errors import ConfigError
 
 __all__ = ["fit_epochs", "fit_schedules"]
@@ -15,7 +16,7 @@ MEASUREMENTS = 10
 """At most so many times a run is measured and saved on its way."""
 LENGTHS = ("begin", "end", "T_max", "step_size", "total_steps", "total_iters")
 MILESTONES = ("milestones", "periods")
-COUNT_EPOCHS = {"KNNMonitorHook": 1, "LinearProbeHook": 1, "MixtureGridHook": 10}
+COUNT_EPOCHS = {"KNNMonitorHook": 1, "LinearProbeHook": 1, "MixtureGrid": 10}
 """Hooks whose ``interval`` counts epochs, and what it is unless given."""
 
 
@@ -116,8 +117,8 @@ def _fit_schedule(schedule: Any, length: int, planned: int) -> list[str]:
 def _fit_hooks(cfg: Config, ratio: float, epochs: int) -> list[str]:
     seldom = -(-epochs // MEASUREMENTS)
     notes = []
-    for hook in cfg.get("custom_hooks") or []:
-        name = str(hook.get("type", "")).rpartition(".")[2]
+    for _, hook in hooks_of(cfg):
+        name = hook_type(hook)
         old = hook.get("interval", COUNT_EPOCHS.get(name))
         if name not in COUNT_EPOCHS or old is None:  # without an interval it counts iterations
             continue

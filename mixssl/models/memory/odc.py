@@ -181,7 +181,7 @@ class ODC(BaseModule):
         """
         if not self.is_filled:
             raise ValueError(
-                "the memory of ODC is empty: add dict(type='mixssl.ODCHook') to custom_hooks, "
+                "the memory of ODC is empty: add default_hooks=dict(odc=dict(type='mixssl.ODCHook')), "
                 "or call model.clusters.start(features, labels) before training"
             )
         places = [sample.get("sample_idx") for sample in data_samples or ()]

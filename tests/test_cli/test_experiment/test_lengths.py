@@ -60,14 +60,19 @@ def test_monitors_and_checkpoints_come_ten_times_at_most(epochs: int, every: int
         [],
         1000,
         custom_hooks=[
-            {"type": "mixssl.KNNMonitorHook", "interval": 5},
+            {"type": "mixssl.LinearProbeHook"},
             {"type": "mixssl.GracefulStopHook", "interval": 10},
-            {"type": "mixssl.MixtureGridHook", "interval": None, "iter_interval": 7},
+            {"type": "mixssl.MixtureGrid", "interval": None, "iter_interval": 7},
         ],
-        default_hooks={"checkpoint": {"type": "CheckpointHook", "interval": 50}},
+        default_hooks={
+            "checkpoint": {"type": "CheckpointHook", "interval": 50},
+            "knn": {"type": "mixssl.KNNMonitorHook", "interval": 5},
+            "graceful_stop": None,
+        },
     )
     fit_epochs(cfg, epochs)
     assert [hook.interval for hook in cfg.custom_hooks] == [every, 10, None]
+    assert cfg.default_hooks.knn.interval == every and cfg.default_hooks.graceful_stop is None
     checkpoint = cfg.default_hooks.checkpoint
     assert (checkpoint.interval, checkpoint.max_keep_ckpts) == (every, 1)
 
