@@ -71,6 +71,7 @@ class MixedView(NamedTuple):
         layer: Module of the backbone whose output is mixed by ``lam`` in place of pixels, with a row per image of view
             ``source``; None for mixtures of pixels.
         learned: Who learns from a mixture whose mask a network makes, ENCODER or BLOCK; None for other mixtures.
+        stacked: Place, among several mixers, of the one that made it.
     """
 
     images: Tensor | None
@@ -83,6 +84,7 @@ class MixedView(NamedTuple):
     boxes: Tensor | None = None
     layer: str | None = None
     learned: str | None = None
+    stacked: int = 0
 
 
 class EmbeddingId(NamedTuple):

@@ -26,6 +26,7 @@ PAIRS = {
     "MoCo, local/global 2": ("MixMoCo", "local/global CutMix 2"),
     "MoCo, AMix-C": ("MixMoCo", "AMix-C"),
     "MoCo, Inter-Intra": ("MixMoCo", "Inter-Intra, by clusters"),
+    "MoCo, two mixtures": ("MixMoCo", "Un-Mix and ScaleMix"),
     "MoCo v3": ("MixMoCoV3", "MixCo"),
     "DINO": ("MixDINO", "Un-Mix"),
     "DenseCL": ("MixDenseCL", "MixCo"),

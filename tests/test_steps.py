@@ -38,8 +38,12 @@ UNITS = {
     "asymsiam/mocov2_r50_in1k.py": 4,
     "asymsiam/mocov2_r50_scalemix_in1k.py": 4,
     "comparisons/moco_r18_cropmix_cifar10.py": 4,
+    "comparisons/moco_r18_mixco_cutmix_cifar10.py": 8.5,
     "comparisons/moco_r18_mixmask_cifar10.py": 7,
     "comparisons/moco_r18_scalemix_cifar10.py": 4,
+    "comparisons/moco_r18_unmix_mixmask_cifar10.py": 10,
+    "comparisons/moco_r18_unmix_scalemix_cifar10.py": 7,
+    "mixmask/mocov2_r50_both_in1k.py": 10,
     "mixmask/mocov2_r50_in1k.py": 7,
 }
 """Compute of recipes that no table of the four papers has."""

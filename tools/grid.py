@@ -68,6 +68,13 @@ MIX_BLOCK = _head("MixBlockPlus", in_channels=256)
 ODC = _head("ODC", num_images=100000)
 MOCHI = _head("MoCHiHead", hardest=16, pairs=8, with_query=4, warmup_epochs=0.0)
 
+
+def _stack(*pairs: tuple[dict, dict]) -> tuple[dict, dict]:
+    """Several mixers, each with its head."""
+    mixers, heads = zip(*pairs, strict=True)
+    return _mixer("Stack", mixers=list(mixers)), _head("StackHead", heads=list(heads))
+
+
 RECIPES = (
     Recipe("Un-Mix", "unmix", UNMIX, CROSS),
     Recipe("Un-Mix, as on CIFAR", "unmix", UNMIX, _head("UnMixHead", pairing="all")),
@@ -143,6 +150,22 @@ RECIPES = (
         "mixmask",
         _mixer("MixMask", kind="discrete", grid=4, shuffle=True),
         CROSS,
+    ),
+    Recipe(
+        "Un-Mix and MixMask",
+        "several",
+        *_stack((UNMIX, CROSS), (_mixer("MixMask", grid=4, shuffle=True), CROSS)),
+    ),
+    Recipe(
+        "Un-Mix and ScaleMix",
+        "several",
+        *_stack((UNMIX, CROSS), (_mixer("ScaleMix"), ONE_IMAGE)),
+        widths=(1.0,) * 3,
+    ),
+    Recipe(
+        "MixCo and CutMix",
+        "several",
+        *_stack((_mixer("MixCo"), _head("MixCoHead")), (_mixer("CutMix"), CROSS)),
     ),
     Recipe("AMix-I", "amix", _mixer("AMix"), _head("AMixHead"), {"mix_block": MIX_BLOCK}),
     Recipe(

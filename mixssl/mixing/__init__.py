@@ -34,6 +34,7 @@ from mixssl.mixing.sampling import (
     uniform,
 )
 from mixssl.mixing.sdmp import SDMP
+from mixssl.mixing.stack import Stack
 from mixssl.mixing.unmix import UnMix, global_mixture, region_mixture
 
 __all__ = [
@@ -63,6 +64,7 @@ __all__ = [
     "Saliency",
     "SaliencyMix",
     "ScaleMix",
+    "Stack",
     "StepRandom",
     "StreamRandom",
     "UnMix",

@@ -30,6 +30,8 @@ class Layout(str, Enum):
     """Both views are mixed within the batch, each with boxes of its own."""
     SWAPPED_BOXES = "swapped boxes of two views"
     """The two views of an image swap a box."""
+    STACK = "several mixtures"
+    """Each mixture is one of several mixers'."""
     CROPS = "crops of one image"
     """A mixture shows one image, in several crops, and takes the place of its view."""
 
@@ -56,8 +58,8 @@ class Mixer(ABC):
     extra_views: int = 0
     shared_lam: bool = True
     layers: tuple[str, ...] = ()
-    learned: ClassVar[bool] = False
-    clusters: ClassVar[bool] = False
+    learned: bool = False
+    clusters: bool = False
 
     @abstractmethod
     def __call__(self, views: Sequence[Tensor], generator: torch.Generator) -> list[MixedView]:

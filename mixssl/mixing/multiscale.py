@@ -29,7 +29,7 @@ class MultiScale(Mixer):
         scales: Number of sizes, >= 1.
 
     Raises:
-        ValueError: If ``scales`` is less than 1, or the mixer asks for clusters or further views.
+        ValueError: If ``scales`` is less than 1, or the mixer asks for clusters or further views or holds mixers.
     """
 
     layout: ClassVar[Layout] = Layout.SCALES
@@ -38,10 +38,15 @@ class MultiScale(Mixer):
         if scales < 1:
             raise ValueError(f"scales of MultiScale is {scales} and must be >= 1")
         self.mixer: Mixer = MIXERS.build(mixer) if isinstance(mixer, dict) else mixer
-        if self.mixer.clusters or self.mixer.extra_views:
-            asked = "clusters" if self.mixer.clusters else "further views"
+        asked = {
+            "asks for clusters": self.mixer.clusters,
+            "asks for further views": bool(self.mixer.extra_views),
+            "holds mixers itself": self.mixer.layout in (Layout.STACK, Layout.SCALES),
+        }
+        if any(asked.values()):
             raise ValueError(
-                f"MultiScale can't carry {type(self.mixer).__name__}, which asks for {asked}: "
+                f"MultiScale can't carry {type(self.mixer).__name__}, which "
+                f"{next(reason for reason, found in asked.items() if found)}: "
                 "choose another mixer, or views of one size"
             )
         self.scales = scales

@@ -26,6 +26,7 @@ __all__ = [
     "inner_boxes",
     "random_partner",
     "reverse_partner",
+    "stream",
     "uniform",
 ]
 
@@ -105,6 +106,16 @@ def random_partner(size: int, generator: torch.Generator) -> Tensor:
         (size,), int64, on the CPU.
     """
     return torch.randperm(size, generator=generator)
+
+
+def stream(generator: torch.Generator, place: int) -> torch.Generator:
+    """A generator for each of several that draw in one step: the given one at place 0, else one of its own.
+
+    They follow from the given one's seed, however much has been drawn from it.
+    """
+    if place == 0:
+        return generator
+    return torch.Generator().manual_seed(_scramble(generator.initial_seed(), place))
 
 
 def cut_boxes(

@@ -18,6 +18,7 @@ DECREED = {"ResizeMix", "PuzzleMix", "ClusterPuzzleMix", "SDMP"}
 ALONE = {"CropMix", "IntraCutMix", "ScaleMix"}
 """An image is mixed with another view of its own, so that one is enough."""
 ARGUMENTS: dict[str, dict] = {
+    "Stack": {"mixers": [{"type": "mixssl.UnMix"}, {"type": "mixssl.MixCo"}]},
     "MultiScale": {"mixer": {"type": "mixssl.UnMix"}, "scales": 1},
     "PatchMix": {"patch": 4},
 }

@@ -103,6 +103,18 @@ def scalemix(views: Sequence[Tensor], norm: Norm) -> Figure:
     return mixture_figure(views, shown, *norm, rows=[0, 0, 6, 6], title=title)
 
 
+def several(views: Sequence[Tensor], norm: Norm) -> Figure:
+    """Un-Mix beside MixMask, and beside ScaleMix."""
+    unmix = {"type": "mixssl.UnMix", "p_global": 0.0}
+    mask = {"type": "mixssl.MixMask", "shuffle": True}
+    shown = [
+        *mix(views[:2], 8, "Stack", mixers=[unmix, mask]),
+        *mix(views, 8, "Stack", mixers=[unmix, {"type": "mixssl.ScaleMix"}]),
+    ]
+    title = "Two mixtures of a step: Un-Mix (left) beside MixMask (top) and beside ScaleMix"
+    return mixture_figure(views, shown, *norm, rows=[3, 3, 3, 3], title=title)
+
+
 def overlap(views: Sequence[Tensor], norm: Norm) -> Figure:
     """PatchMix on top, SDMP's small pictures below; the mixtures of both views."""
     shown = [*mix(views, 1, "PatchMix", patch=4), *mix(views, 5, "SDMP", kinds=("resizemix",))]
@@ -191,8 +203,8 @@ def main() -> None:
     out = Path(parser.parse_args().out)
     views, mean, std = digits()
     three, _, _ = digits(3)
-    for draw in (unmix, mixco, local_global, imix, mixmask, overlap, policies, scalemix):
-        given = three if draw is scalemix else views
+    for draw in (unmix, mixco, local_global, imix, mixmask, overlap, policies, scalemix, several):
+        given = three if draw in (scalemix, several) else views
         print(save_figure(draw(given, (mean, std)), out / f"mixtures_{draw.__name__}.png"))
     print(save_figure(mochi(), out / "mixtures_mochi.png"))
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -29,7 +28,7 @@ class ClusterPuzzleMix(PuzzleMix):
     :class:`~mixssl.mixing.policies.PuzzleMix`, whose arguments it has.
     """
 
-    clusters: ClassVar[bool] = True
+    clusters = True
 
     def __call__(  # type: ignore[override]  # the model makes mixtures of these
         self, views: Sequence[Tensor], generator: torch.Generator

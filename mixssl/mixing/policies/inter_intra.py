@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from typing import ClassVar, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -77,7 +77,7 @@ class InterIntra(Mixer):
         ValueError: If an argument lies outside its range.
     """
 
-    clusters: ClassVar[bool] = True
+    clusters = True
     shared_lam = False
 
     def __init__(

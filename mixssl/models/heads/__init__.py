@@ -9,6 +9,7 @@ from mixssl.models.heads.mochi_head import MoCHiHead
 from mixssl.models.heads.multiscale_head import MultiScaleHead
 from mixssl.models.heads.overlap_head import OverlapHead
 from mixssl.models.heads.scalemix_head import ScaleMixHead
+from mixssl.models.heads.stack_head import StackHead
 from mixssl.models.heads.unmix_head import UnMixHead
 
 __all__ = [
@@ -23,5 +24,6 @@ __all__ = [
     "MultiScaleHead",
     "OverlapHead",
     "ScaleMixHead",
+    "StackHead",
     "UnMixHead",
 ]

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from typing import ClassVar
+from collections.abc import Callable, Sequence
+from dataclasses import fields, replace
+from typing import Any, ClassVar
 
 from mmengine.logging import MessageHub
 from mmengine.model import BaseModule
 
 from mixssl.mixing import Layout, Mixer
-from mixssl.structures import AnyTerm, MixedView, Pair
+from mixssl.structures import AnyTerm, EmbeddingId, MixedView, Pair
 
-__all__ = ["MixHead", "epochs_done"]
+__all__ = ["MixHead", "epochs_done", "renumbered"]
 
 
 def epochs_done() -> float | None:
@@ -111,3 +112,13 @@ class MixHead(BaseModule, ABC):
                 f"{type(self).__name__} reads mixtures laid out as {' or '.join(self.layouts)}, "
                 f"and {type(mixer).__name__} makes them as {mixer.layout}: choose the head made for this mixer"
             )
+
+
+def renumbered(term: Any, number: Callable[[int], int]) -> Any:
+    """Gives the views that a term names their numbers in the whole step."""
+    ids = {
+        field.name: value._replace(view=number(value.view))
+        for field in fields(term)
+        if isinstance(value := getattr(term, field.name), EmbeddingId)
+    }
+    return replace(term, **ids)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import fields, replace
+from collections.abc import Sequence
 from typing import Any
 
 from mixssl.mixing import Layout, Mixer, MultiScale
-from mixssl.models.heads.base import MixHead
+from mixssl.models.heads.base import MixHead, renumbered
 from mixssl.registry import MODELS
-from mixssl.structures import EmbeddingId, MixedView
+from mixssl.structures import MixedView
 
 __all__ = ["MultiScaleHead"]
 
@@ -64,15 +63,5 @@ class MultiScaleHead(MixHead):
             # What the inner head numbers 0, 1, 2, ... are this pair's two views, then this pair's mixtures.
             numbers = [first, first + 1, *(number for number, _ in own)]
             inner = self.head.terms([mixture for _, mixture in own], 2)
-            terms += [_renumber(term, numbers.__getitem__) for term in inner]
+            terms += [renumbered(term, numbers.__getitem__) for term in inner]
         return terms
-
-
-def _renumber(term: Any, number: Callable[[int], int]) -> Any:
-    """Gives the views that a term names their numbers in the whole step."""
-    ids = {
-        field.name: value._replace(view=number(value.view))
-        for field in fields(term)
-        if isinstance(value := getattr(term, field.name), EmbeddingId)
-    }
-    return replace(term, **ids)
