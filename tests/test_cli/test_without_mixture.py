@@ -23,7 +23,6 @@ from mixssl.registry import MODELS
 ROOT = Path(__file__).parents[2] / "configs"
 METHODS_OWN = {
     "MixMoCo": {"symmetric", "extra_sizes", "share_queue", "hard_negatives", "end_momentum"},
-    "MixMoCoV3": {"symmetric"},
     "MixDINO": {"backbone", "neck", "student_temperature", "teacher_temperature"}
     | {"warmup_teacher_temperature", "warmup_teacher_epochs", "center_momentum"}
     | {"base_momentum", "end_momentum", "freeze_last_layer"},

@@ -246,9 +246,11 @@ def test_a_step_against_a_transcription(config, mixer: dict, log_of_sum: bool) -
 
 def test_asymmetric_moco_v3_is_half_of_the_parents_loss() -> None:
     with run_length():
-        model, x = build(mocov3(symmetric=False)), views()
-        twin = copy.deepcopy(model)
+        head = {"type": "mixssl.OverlapHead"}
+        model = build(mocov3(mixer={"type": "mixssl.SDMP"}, mix_head=head, symmetric=False))
+        x, twin = views(), copy.deepcopy(model)
         loss = model(x, mode="loss")["loss_clean"]
+        assert len(build(mocov3(symmetric=False)).clean_terms(2)) == 2
         twin.update_momentum()
         with torch.no_grad():
             key = twin.momentum_encoder(x[1])[0]

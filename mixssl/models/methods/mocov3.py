@@ -37,8 +37,9 @@ class MixMoCoV3(MixtureMethod, MoCoV3):
 
     Args:
         *args: Of mmpretrain's MoCoV3.
-        symmetric: Whether either view predicts the other, as in the paper; False compares view 0 with the key of view 1
-            alone, as SDMP and PatchMix do, whose mixtures come from the other view.
+        symmetric: Whether either view predicts the other, as in the paper. False compares view 0 with the key of view 1
+            alone, as SDMP and PatchMix do, whose mixtures of the other view take the place of the second direction;
+            without a mixer there are always both.
         **kwargs: Of mmpretrain's MoCoV3 and ``mix_head``, ``joint_bn``; ``base_momentum`` is the weight of the new
             value at the start, 0.01 for the paper's 0.99.
 
@@ -48,6 +49,7 @@ class MixMoCoV3(MixtureMethod, MoCoV3):
 
     targets_show_maps = True
     capabilities = frozenset({"rows", "candidates"})
+    mixture_arguments = ("symmetric",)
 
     def __init__(self, *args: Any, symmetric: bool = True, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -59,9 +61,9 @@ class MixMoCoV3(MixtureMethod, MoCoV3):
         return self.momentum_encoder
 
     def clean_terms(self, clean: int) -> list[Term]:
-        """View 0 against the key of view 1, and the other way round where it is symmetric."""
+        """View 0 against the key of view 1, and the other way round unless mixtures take its place."""
         terms = [Term(EmbeddingId(0), EmbeddingId(1)), Term(EmbeddingId(1), EmbeddingId(0))]
-        return terms if self.symmetric else terms[:1]
+        return terms if self.symmetric or self.mixer is None else terms[:1]
 
     def mixture_terms(self, mixtures: Sequence[MixedView], clean: int) -> list[AnyTerm]:
         """The mix head's comparisons; a soft one gets the factor that the head's loss gives the others."""
