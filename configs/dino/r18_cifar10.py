@@ -16,4 +16,5 @@ train_pipeline = [
 train_dataloader = dict(batch_size=128, dataset=dict(pipeline=train_pipeline))
 param_scheduler = [dict(type='CosineAnnealingLR', T_max=200, by_epoch=True, begin=0, end=200)]
 train_cfg = dict(max_epochs=200)
+default_hooks = dict(collapse=dict(type='mixssl.DINOCollapseHook'))
 auto_scale_lr = dict(base_batch_size=128)

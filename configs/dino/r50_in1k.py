@@ -53,4 +53,5 @@ param_scheduler = [
         convert_to_iter_based=True),
 ]
 train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=100)
+default_hooks = dict(collapse=dict(type='mixssl.DINOCollapseHook'))
 auto_scale_lr = dict(base_batch_size=1024)

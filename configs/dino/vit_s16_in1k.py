@@ -15,4 +15,5 @@ model = dict(
     neck=dict(type='mixssl.DINONeck', in_channels=384, out_dim=65536, norm_last_layer=False))
 
 default_hooks = dict(
-    clip_each_gradient=dict(type='mixssl.ClipEachGradientHook', max_norm=3.0))
+    clip_each_gradient=dict(type='mixssl.ClipEachGradientHook', max_norm=3.0),
+    collapse=dict(type='mixssl.DINOCollapseHook'))

@@ -64,4 +64,5 @@ param_scheduler = [
 train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=200)
 auto_scale_lr = dict(base_batch_size=512)
 default_hooks = dict(
-    clip_each_gradient=dict(type='mixssl.ClipEachGradientHook', max_norm=3.0))
+    clip_each_gradient=dict(type='mixssl.ClipEachGradientHook', max_norm=3.0),
+    collapse=dict(type='mixssl.DINOCollapseHook'))

@@ -1,6 +1,7 @@
 """Hooks that run beside training."""
 
 from mixssl.engine.hooks.clip_each_gradient_hook import ClipEachGradientHook
+from mixssl.engine.hooks.dino_collapse_hook import DINOCollapseHook
 from mixssl.engine.hooks.exact_resume_hook import ExactResumeHook
 from mixssl.engine.hooks.graceful_stop_hook import GracefulStopHook
 from mixssl.engine.hooks.interval_runtime_info_hook import IntervalRuntimeInfoHook
@@ -17,6 +18,7 @@ from mixssl.engine.hooks.whole_checkpoint_hook import WholeCheckpointHook
 
 __all__ = [
     "ClipEachGradientHook",
+    "DINOCollapseHook",
     "ExactResumeHook",
     "GracefulStopHook",
     "IntervalRuntimeInfoHook",
