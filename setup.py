@@ -93,12 +93,15 @@ setup(
         "matplotlib>=3.8",
         "numpy>=1.26",
         "rich>=13",
+        "safetensors>=0.4",
         "scikit-learn>=1.5",
     ],
     extras_require={
         "det": ["onedl-mmdetection>=3.5.1,<3.6", "pycocotools>=2.0.8"],
         "docs": ["furo>=2025", "myst-parser>=4", "sphinx>=8"],
+        "images": ["lmdb>=1.5", "pyarrow>=18", "tifffile>=2024.8.10"],
         "test": ["pytest>=8.2", "pytest-xdist>=3.6", "tensorboard>=2.18"],
+        "timm": ["timm>=1.0.28"],  # before that it can't read safetensors from a folder
     },
     cmdclass={"build_py": BuildWithConfigs},
     zip_safe=False,

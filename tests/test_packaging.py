@@ -142,7 +142,9 @@ def test_every_pin_lies_within_the_bounds_that_the_package_declares(wheel: Path)
 
 def test_the_extras_are_declared(wheel: Path) -> None:
     declared = {str(bound.marker) for bound in _metadata(wheel) if bound.marker}
-    assert declared == {f'extra == "{extra}"' for extra in ("det", "docs", "test")}
+    assert declared == {
+        f'extra == "{extra}"' for extra in ("det", "docs", "images", "test", "timm")
+    }
 
 
 @pytest.fixture

@@ -25,11 +25,12 @@ __all__ = [
     "gray",
     "on_rows",
     "probability",
+    "require_colours",
     "send",
 ]
 
 BRIGHTEST = 255.0
-"""Images are floating point, RGB, from 0 to this, not rounded between operations."""
+"""Images are floating point, from 0 to this, not rounded between operations; three channels are red, green, blue."""
 
 Plan = Any
 """What an operation's ``plan`` hands to its ``apply``; its tensors lie on the CPU."""
@@ -58,7 +59,7 @@ class Operation(ABC):
         """Augments a batch.
 
         Args:
-            images: (N, 3, H, W), floating point, RGB, in [0, 255]; not modified.
+            images: (N, C, H, W), floating point, in [0, 255], RGB where C is 3; not modified.
             plan: For these N images.
 
         Returns:
@@ -105,6 +106,14 @@ def probability(name: str, value: float) -> float:
     if not 0 <= value <= 1:
         raise ConfigError(f"{name}: prob is {value}; it must lie in [0, 1]")
     return float(value)
+
+
+def require_colours(images: Tensor, name: str, way_out: str) -> None:
+    """Raises a ConfigError at images, (N, C, H, W), without red, green and blue."""
+    if images.shape[1] != 3:
+        raise ConfigError(
+            f"{name} needs red, green and blue, and the images have {images.shape[1]} channels: {way_out}"
+        )
 
 
 def chosen_rows(numbers: Tensor, prob: float) -> Tensor:

@@ -15,6 +15,7 @@ from mixssl.augmentation.base import (
     gray,
     on_rows,
     probability,
+    require_colours,
     send,
 )
 from mixssl.registry import AUGMENTATIONS
@@ -44,6 +45,9 @@ class ColorJitter(Operation):
 
     Factors are uniform, orders uniform over all 24, values are cut off at 0 and 255 after each change: torchvision's
     ``ColorJitter`` on floating point images. Gray is 0.2989 R + 0.587 G + 0.114 B; hue is that of HSV.
+
+    Images of another number of channels than three have brightness and contrast, the latter around each channel's own
+    mean, and neither saturation nor hue.
 
     Args:
         brightness: Factors from max(0, 1 - brightness) to 1 + brightness, or the least and the most.
@@ -75,6 +79,7 @@ class ColorJitter(Operation):
         ]
         self.low, self.high = torch.tensor(ranges, dtype=torch.float64).unbind(dim=1)
         self.turns = ranges[HUE] != (0.0, 0.0)
+        self.of_colours = self.turns or ranges[SATURATION] != (1.0, 1.0)
 
     def plan(self, numbers: Tensor, size: tuple[int, int]) -> JitterPlan:
         """Draws four factors and an order per image."""
@@ -83,6 +88,8 @@ class ColorJitter(Operation):
 
     def apply(self, images: Tensor, plan: JitterPlan) -> Tensor:
         """Blends, turns the hue of all rows at once, and blends again."""
+        if self.of_colours:
+            require_colours(images, "ColorJitter", "set saturation=0 and hue=0")
         device = images.device
         order = send(plan.order, device)
         rows = images.index_select(0, order)
@@ -128,7 +135,7 @@ def _blend(rows: Tensor, coefficients: Tensor) -> None:
     if not len(rows):
         return
     own, with_gray, with_mean = coefficients.view(-1, 3, 1, 1, 1).unbind(dim=1)
-    shades = gray(rows)
+    shades = gray(rows) if rows.shape[1] == 3 else rows.clone()
     mean = shades.mean(dim=(2, 3), keepdim=True)
     shades.mul_(with_gray).add_(mean.mul_(with_mean))
     rows.mul_(own).add_(shades).clamp_(0, BRIGHTEST)
@@ -215,6 +222,7 @@ class RandomGrayscale(Operation):
 
     def apply(self, images: Tensor, plan: Tensor) -> Tensor:
         """Puts the weighted sum into all channels of the chosen ones."""
+        require_colours(images, "RandomGrayscale", "leave it out")
         return on_rows(images, plan, lambda chosen: gray(chosen, self.weights).expand_as(chosen))
 
 

@@ -142,10 +142,10 @@ class Views(nn.Module):
         """Makes the views of this process's part of a batch.
 
         Args:
-            images: (N, 3, H, W), RGB, 0 to 255, uint8 or floating point; not modified.
+            images: (N, C, H, W), 0 to 255, uint8 or floating point, RGB where C is 3; not modified.
 
         Returns:
-            Views, each (N, 3, H', W'), float32, RGB, in [0, 255], not rounded.
+            Views, each (N, C, H', W'), float32, in [0, 255], not rounded.
         """
         size = (images.shape[2], images.shape[3])
         numbers = self.random(len(images), sum(chain.numbers for chain in self.chains))

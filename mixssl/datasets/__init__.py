@@ -1,5 +1,6 @@
 """Data sets and transforms that mmpretrain lacks."""
 
+from mixssl.datasets.any_images import AnyImages
 from mixssl.datasets.cifar import CIFAR10, CIFAR100
 from mixssl.datasets.digit_scenes import DigitScenes
 from mixssl.datasets.digits import Digits
@@ -14,6 +15,7 @@ __all__ = [
     "CIFAR10",
     "CIFAR100",
     "STL10",
+    "AnyImages",
     "DigitScenes",
     "Digits",
     "GaussianNoise",

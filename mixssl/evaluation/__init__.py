@@ -14,6 +14,7 @@ from mixssl.evaluation.linear import (
 from mixssl.evaluation.pretrained import load_parts
 from mixssl.evaluation.protocols import PROTOCOLS, evaluate, knn_accuracy
 from mixssl.evaluation.state import undisturbed
+from mixssl.evaluation.without_labels import feature_std, lidar, rank_me
 
 __all__ = [
     "PROTOCOLS",
@@ -28,12 +29,15 @@ __all__ = [
     "evaluate",
     "extract_features",
     "extract_views",
+    "feature_std",
     "fit_linear_probe",
     "head_maps",
     "knn_accuracy",
+    "lidar",
     "load_parts",
     "logistic_regression",
     "majority_knn",
+    "rank_me",
     "spread",
     "top_k_accuracy",
     "undisturbed",

@@ -149,3 +149,21 @@ def test_as_frequent_as_asked(kind: type) -> None:
 def test_what_can_not_be_is_refused(build, reason: str) -> None:  # type: ignore[no-untyped-def]
     with pytest.raises(ConfigError, match=reason):
         build()
+
+
+@pytest.mark.parametrize("channels", [1, 2, 5])
+def test_other_channels_than_three_have_brightness_and_contrast_alone(channels: int) -> None:
+    images = torch.rand(6, channels, 9, 7, generator=torch.Generator().manual_seed(0)) * 100
+    factors = torch.tensor([[1.2, 0.5, 1.0, 0.0]], dtype=torch.float64).repeat(6, 1)
+    order = torch.tensor([[0, 1, 2, 3]]).repeat(6, 1)
+    result = ColorJitter(0.4, 0.6).apply(images, jitter_plan(factors, order))
+    bright = images * 1.2
+    assert torch.allclose(result, 0.5 * bright + 0.5 * bright.mean((2, 3), keepdim=True), atol=1e-4)
+    assert torch.equal(
+        Solarize(50, prob=1).apply(images, torch.arange(6)),
+        torch.where(images >= 50, 255 - images, images),
+    )
+    with pytest.raises(ConfigError, match=f"ColorJitter needs red, green and blue, .* {channels}"):
+        ColorJitter(0.4, 0.4, 0.2).apply(images, jitter_plan(factors, order))
+    with pytest.raises(ConfigError, match="RandomGrayscale needs red, green and blue"):
+        RandomGrayscale(keep_channels=True).apply(images, torch.arange(6))

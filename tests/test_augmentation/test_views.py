@@ -16,6 +16,7 @@ from support.ddp import run_ranks
 from support.tiny import build, moco, preprocessor
 
 from mixssl.augmentation import Operation, Views, build_operation
+from mixssl.models.data_preprocessors import InstanceMixDataPreprocessor
 from mixssl.registry import AUGMENTATIONS
 from mixssl.utils.errors import ConfigError
 
@@ -370,3 +371,22 @@ def _statistics(views: torch.Tensor) -> torch.Tensor:
         ],
         dim=1,
     )
+
+
+@pytest.mark.parametrize("channels", [1, 5])
+def test_views_of_any_number_of_channels(channels: int) -> None:
+    steps = [CROP, {"type": "RandomFlip", "prob": 0.5}, {"type": "ColorJitter", "brightness": 0.4}]
+    mean, std = [float(i + 100) for i in range(channels)], [float(i + 50) for i in range(channels)]
+    preprocessor = InstanceMixDataPreprocessor(
+        views={"num_views": 2, "transforms": [steps]}, mean=mean, std=std, seed=0
+    )
+    images = torch.rand(4, channels, 12, 12, generator=torch.Generator().manual_seed(0)) * 255
+    before = images.clone()
+    views = preprocessor({"inputs": images}, training=True)["inputs"]
+    assert len(views) == 2 and views[0].shape[:2] == (4, channels) and not views[0].equal(views[1])
+    plain = preprocessor({"inputs": images.clone(), "data_samples": None})["inputs"]
+    shape = (-1, 1, 1)
+    expected = (images - torch.tensor(mean).view(shape)) / torch.tensor(std).view(shape)
+    assert torch.allclose(plain, expected) and images.equal(before)
+    with pytest.raises(ConfigError, match="to_rgb and its like"):
+        InstanceMixDataPreprocessor(mean=[1.0] * 5, std=[1.0] * 5, to_rgb=True)

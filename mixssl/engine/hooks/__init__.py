@@ -6,6 +6,7 @@ from mixssl.engine.hooks.exact_resume_hook import ExactResumeHook
 from mixssl.engine.hooks.graceful_stop_hook import GracefulStopHook
 from mixssl.engine.hooks.interval_runtime_info_hook import IntervalRuntimeInfoHook
 from mixssl.engine.hooks.knn_monitor_hook import KNNMonitorHook
+from mixssl.engine.hooks.label_free_monitor_hook import LabelFreeMonitorHook
 from mixssl.engine.hooks.linear_probe_hook import LinearProbeHook
 from mixssl.engine.hooks.median_hook import MedianHook
 from mixssl.engine.hooks.mixture_grid_hook import MixtureGridHook
@@ -23,6 +24,7 @@ __all__ = [
     "GracefulStopHook",
     "IntervalRuntimeInfoHook",
     "KNNMonitorHook",
+    "LabelFreeMonitorHook",
     "LinearProbeHook",
     "MedianHook",
     "MixtureGridHook",

@@ -26,6 +26,7 @@ class FeatureMonitor(Hook):
 
     Attributes:
         metric: Name of the figure.
+        others: Further figures of the latest measurement, which are logged beside it.
 
     Args:
         interval: Epochs between two measurements, at least 1.
@@ -41,6 +42,7 @@ class FeatureMonitor(Hook):
     def __init__(self, interval: int = 1) -> None:
         self.require_positive(interval=interval)
         self.interval = interval
+        self.others: dict[str, float] = {}
         self._started_at = 0
         self._seen: tuple[int, int] | None = None
 
@@ -79,11 +81,16 @@ class FeatureMonitor(Hook):
         seconds = time.perf_counter() - start
         by_epoch = isinstance(runner.train_loop, EpochBasedTrainLoop)
         step = runner.epoch if by_epoch else runner.iter
-        runner.message_hub.update_scalar(f"val/{self.metric}", value)
+        figures = {self.metric: value, **self.others}
+        for key, figure in figures.items():
+            runner.message_hub.update_scalar(f"val/{key}", figure)
         prefix = "val/" if runner.log_processor.log_with_hierarchy else ""
         name = self.metric.partition("_")[0]
         runner.visualizer.add_scalars(
-            {f"{prefix}{self.metric}": value, f"{prefix}{name}_seconds": round(seconds, 3)},
+            {
+                **{f"{prefix}{key}": figure for key, figure in figures.items()},
+                f"{prefix}{name}_seconds": round(seconds, 3),
+            },
             step=step,
             file_path=f"{runner.timestamp}.json",
         )

@@ -22,6 +22,9 @@ from mixssl.utils.distributed import total_batch
 
 __all__ = ["ProgressHook", "outcome"]
 
+MEASURED = ("rankme", "knn_top1")
+"""Figures of monitors that are shown beside the loss."""
+
 LAST = 10
 """Iterations over which the speed is taken."""
 ACCURACIES = ("top1", "mAP", "AP50", "accuracy")
@@ -120,6 +123,10 @@ class ProgressHook(Hook):
         facts = [f"{speed * images:.0f} images/s"] if done > self._seen_iter else []
         if "train/loss" in runner.message_hub.log_scalars:
             facts.append(f"loss {runner.message_hub.get_scalar('train/loss').current():.4f}")
+        for metric in MEASURED:
+            if f"val/{metric}" in runner.message_hub.log_scalars:
+                value = runner.message_hub.get_scalar(f"val/{metric}").current()
+                facts.append(f"{metric} {value:.1f}")
         left = runner.message_hub.get_info("eta")
         if left is not None:
             facts.append(f"{_clock(left)} left")

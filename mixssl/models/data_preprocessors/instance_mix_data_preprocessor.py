@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -35,11 +36,14 @@ class InstanceMixDataPreprocessor(SelfSupDataPreprocessor):
         to_rgb: The images come as BGR, as mmpretrain's data sets and ours give them.
         bgr_to_rgb: The same.
         rgb_to_bgr: The images come as RGB and the network wants BGR.
-        **kwargs: Of the parent: mean, std, ...; ``non_blocking`` is True unless given, since nobody need wait for
-            copies from pinned memory.
+        mean: Of each channel, from 0 to 255; any number of channels, where the parent takes 1 or 3.
+        std: Likewise.
+        **kwargs: Of the parent; ``non_blocking`` is True unless given, since nobody need wait for copies from pinned
+            memory.
 
     Raises:
-        ConfigError: Views without a word on the order of the channels: their grays and hues would be wrong.
+        ConfigError: Views of three channels without a word on their order: their grays and hues would be wrong; or
+            other channels than three in such an order; or as many means as there are no standard deviations.
     """
 
     def __init__(
@@ -50,16 +54,29 @@ class InstanceMixDataPreprocessor(SelfSupDataPreprocessor):
         to_rgb: bool = False,
         bgr_to_rgb: bool = False,
         rgb_to_bgr: bool = False,
+        mean: Sequence[float] | None = None,
+        std: Sequence[float] | None = None,
         **kwargs: Any,
     ) -> None:
         kwargs.setdefault("non_blocking", True)
-        super().__init__(to_rgb=to_rgb, bgr_to_rgb=bgr_to_rgb, rgb_to_bgr=rgb_to_bgr, **kwargs)
+        channels = 3 if mean is None else len(mean)
+        plain = channels in (1, 3)
+        super().__init__(
+            to_rgb=to_rgb,
+            bgr_to_rgb=bgr_to_rgb,
+            rgb_to_bgr=rgb_to_bgr,
+            mean=mean if plain else None,
+            std=std if plain else None,
+            **kwargs,
+        )
+        if not plain:
+            self._normalise_channels(mean, std)
         self.mixer: Mixer | None = MIXERS.build(mixer) if isinstance(mixer, dict) else mixer
         if self.mixer is not None:
             self.random = StepRandom(seed)
         self.views = None if views is None else Views(**({"seed": seed} | views))
         self._comes_as_rgb = rgb_to_bgr
-        if self.views is not None and not self._channel_conversion:
+        if self.views is not None and channels == 3 and not self._channel_conversion:
             raise ConfigError(
                 "data_preprocessor.views is set, and gray and hue need to know the order of the channels: set "
                 "data_preprocessor.to_rgb=True for images that come as BGR, as mmpretrain's data sets load them"
@@ -70,7 +87,7 @@ class InstanceMixDataPreprocessor(SelfSupDataPreprocessor):
 
         Args:
             data: ``inputs``: views, each (N, C, H, W), uint8 or float; with ``views`` set and in training one tensor,
-                (N, 3, H, W), of plain images; ``data_samples``.
+                (N, C, H, W), of plain images; ``data_samples``.
             training: Whether to make views and mix.
 
         Returns:
@@ -86,7 +103,7 @@ class InstanceMixDataPreprocessor(SelfSupDataPreprocessor):
         out: dict
         if training and self.views is not None:
             out = {
-                "inputs": self._make_views(data.get("inputs")),
+                "inputs": self.make_views(data.get("inputs"), self.views),
                 "data_samples": data.get("data_samples"),
             }
         else:
@@ -102,24 +119,43 @@ class InstanceMixDataPreprocessor(SelfSupDataPreprocessor):
             out["inputs"] = views[: len(views) - self.mixer.extra_views]
         return out
 
-    @torch.no_grad()
-    def _make_views(self, inputs: Any) -> list[Tensor]:
-        """Plain images to normalised views."""
-        if not isinstance(inputs, Tensor) or inputs.ndim != 4 or inputs.shape[1] != 3:
-            found = tuple(inputs.shape) if isinstance(inputs, Tensor) else type(inputs).__name__
-            raise TypeError(
-                f"inputs is {found} and must be plain images, (N, 3, H, W), for the preprocessor to make views of: "
-                "take MultiView out of the pipeline, or data_preprocessor.views out of the config"
+    def _normalise_channels(
+        self, mean: Sequence[float] | None, std: Sequence[float] | None
+    ) -> None:
+        """Does for any number of channels what the parent does for one and three."""
+        if mean is None or std is None or len(mean) != len(std) or self._channel_conversion:
+            raise ConfigError(
+                f"data_preprocessor: mean is {mean} and std {std}; give one number of each for each channel, and "
+                "to_rgb and its like for three channels alone"
             )
-        assert self.views is not None
+        self._enable_normalize = True
+        for name, values in (("mean", mean), ("std", std)):
+            self.register_buffer(name, torch.tensor(values).view(-1, 1, 1), persistent=False)
+
+    @torch.no_grad()
+    def make_views(self, inputs: Any, views: Views) -> list[Tensor]:
+        """Plain images, (N, C, H, W), to normalised views, each (N, C, H', W').
+
+        Raises:
+            TypeError: Something else than plain images.
+        """
+        converted = self._channel_conversion or self._comes_as_rgb
+        wrong = not isinstance(inputs, Tensor) or inputs.ndim != 4
+        if wrong or (converted and inputs.shape[1] != 3):
+            found = tuple(inputs.shape) if isinstance(inputs, Tensor) else type(inputs).__name__
+            channels = 3 if converted else "C"
+            raise TypeError(
+                f"inputs is {found} and must be plain images, (N, {channels}, H, W), for the preprocessor to make "
+                "views of: take MultiView out of the pipeline, or data_preprocessor.views out of the config"
+            )
         images = self.cast_data(inputs)
-        views = self.views(images if self._comes_as_rgb else images.flip(1))
+        made = views(images if self._comes_as_rgb or not converted else images.flip(1))
         if self._comes_as_rgb:
-            views = [view.flip(1) for view in views]
+            made = [view.flip(1) for view in made]
         if self._enable_normalize:
-            for view in views:
+            for view in made:
                 view.sub_(self.mean).div_(self.std)
-        return views
+        return made
 
 
 def _refuse_bytes(inputs: Any) -> None:
