@@ -14,6 +14,7 @@ LONGEST = 450
 EVERYWHERE = {"registry", "structures", "utils", "version"}
 ALLOWED = {
     "__init__": {"utils", "version"},
+    "__main__": {"cli"},
     "version": set(),
     "utils": set(),
     "structures": set(),
