@@ -12,10 +12,10 @@ import pytest
 import torch
 from support.classifiers import labelled, plain
 from support.clusters import clusters
-from support.grid import BACKBONE, CONFIGS, READS, REGIONAL, load_tool, three_steps
+from support.grid import BACKBONE, CONFIGS, READS, REGIONAL, three_steps
 from support.methods_more import projector, run_length
 from support.tiny import WIDTH, build, preprocessor, total, views
-from support.tools import call_tool
+from support.tools import call_tool, load_tool
 
 from mixssl.registry import MIXERS, MODELS
 
@@ -84,7 +84,7 @@ def test_the_method_of_add_a_method_works() -> None:
         assert torch.allclose(total(model.loss(x)), names["vicreg"](*z))
 
         for name, reason in (("MixCo", "candidates"), ("MixUp, a λ per image", "a λ per image")):
-            recipe = next(r for r in load_tool().RECIPES if r.name == name)
+            recipe = next(r for r in load_tool("grid", "docs").RECIPES if r.name == name)
             with pytest.raises(ValueError, match=reason):
                 build(with_mixer(recipe.mixer, recipe.head))
     finally:
@@ -202,7 +202,9 @@ def test_the_units_of_unmix_are_explained_by_what_the_released_code_does() -> No
 
 
 def test_every_recipe_has_its_page() -> None:
-    assert {recipe.page for recipe in load_tool().RECIPES} == {page.stem for page in MIXTURE_PAGES}
+    assert {recipe.page for recipe in load_tool("grid", "docs").RECIPES} == {
+        page.stem for page in MIXTURE_PAGES
+    }
 
 
 def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:

@@ -8,14 +8,15 @@ from typing import Any
 import pytest
 import torch
 from support.clusters import clusters
-from support.grid import CONFIGS, config, load_tool, three_steps
+from support.grid import CONFIGS, config, three_steps
 from support.methods_more import mocov3_vit, run_length
 from support.tiny import build, preprocessor
+from support.tools import load_tool
 
 from mixssl.models.heads import MixHead, OverlapHead
 from mixssl.registry import MIXERS, MODELS
 
-GRID = load_tool()
+GRID = load_tool("grid", "docs")
 METHODS = GRID.methods()
 MIXERS.import_from_location()
 MIXER_CONFIGS = {r.mixer["type"]: r.mixer for r in reversed(GRID.RECIPES) if r.mixer}
@@ -71,7 +72,7 @@ def test_every_method_has_a_small_config() -> None:
     missing = sorted(set(METHODS) - set(CONFIGS))
     assert not missing, (
         f"{missing} are registered and not tested: add a small config of each to METHODS in "
-        "tests/support/methods_more.py, and run tools/grid.py"
+        "tests/support/methods_more.py, and run docs/grid.py"
     )
 
 
@@ -87,7 +88,7 @@ def test_every_mixer_and_every_head_is_in_a_recipe() -> None:
     }
     assert not registered - used, (
         f"{sorted(registered - used)} are registered and not tested: add a recipe that uses each to RECIPES in "
-        "tools/grid.py, a page to docs/en/mixtures, and run tools/grid.py"
+        "docs/grid.py, a page to docs/en/mixtures, and run docs/grid.py"
     )
 
 
@@ -187,5 +188,5 @@ def test_what_makes_negatives_is_no_mix_head() -> None:
 
 
 def test_the_documents_hold_the_grid() -> None:
-    way_out = "run python tools/grid.py"
+    way_out = "run python docs/grid.py"
     assert GRID.PAGE.read_text() == GRID.page(), way_out

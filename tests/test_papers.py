@@ -32,7 +32,7 @@ from mixssl import evaluation
 from mixssl.cli.experiment import make_variants
 from mixssl.evaluation import PROTOCOLS
 
-PAPERS = load_tool("papers")
+PAPERS = load_tool("papers", "docs")
 ROOT = Path(__file__).parents[1]
 RECIPES = PAPERS.recipes()
 ROWS = [row for folder in PAPERS.PAPERS for row in PAPERS.rows(folder)]
@@ -55,7 +55,7 @@ def recipe(request: pytest.FixtureRequest) -> tuple[Built, Mapping[str, Any]]:
 
 
 def test_the_page_is_what_the_tool_writes() -> None:
-    assert PAPERS.PAGE.read_text() == PAPERS.page(), "run python tools/papers.py"
+    assert PAPERS.PAGE.read_text() == PAPERS.page(), "run python docs/papers.py"
 
 
 def test_every_table_and_figure_of_the_papers_is_there() -> None:

@@ -11,12 +11,13 @@ import torch
 from mmengine.runner.checkpoint import get_state_dict, load_checkpoint, save_checkpoint
 from mmpretrain.engine.hooks import SwAVHook
 from support.clusters import IMAGES, samples, start
-from support.grid import BATCH, SIZE, config, load_tool
+from support.grid import BATCH, SIZE, config
 from support.methods_more import run_length
 from support.tiny import DIM, build, preprocessor, sgd, total, views
+from support.tools import load_tool
 from torch import Tensor
 
-GRID = load_tool()
+GRID = load_tool("grid", "docs")
 PAIRS = {
     "MoCo": ("MixMoCo", "Un-Mix"),
     "MoCo, several sizes": ("MixMoCo", "Un-Mix, multi-scale"),

@@ -27,7 +27,7 @@ from support.tiny import build
 from support.tools import load_tool
 
 ROOT = Path(__file__).parents[1] / "configs"
-PAPERS = load_tool("papers")
+PAPERS = load_tool("papers", "docs")
 CONFIGS = sorted(
     path.relative_to(ROOT).as_posix()
     for path in ROOT.rglob("*.py")

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from types import ModuleType
 from typing import Any, NamedTuple
 
 import torch
@@ -38,16 +35,6 @@ REGIONAL: dict[str, dict] = {
     "MixSimCLR": {"region_neck": REGION_NECK},
 }
 """What a method that can pool regions must be given to do so."""
-
-
-def load_tool() -> ModuleType:
-    """tools/grid.py as a module; tools are no package."""
-    path = Path(__file__).resolve().parents[2] / "tools/grid.py"
-    spec = importlib.util.spec_from_file_location("grid_tool", path)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def config(method: str, mixer: dict | None, head: dict | None, model: dict) -> dict:

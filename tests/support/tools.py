@@ -42,23 +42,23 @@ def write_tiny(folder: Path, epochs: int = 3) -> Path:
     return path
 
 
-def call_tool(name: str, *arguments: object) -> int:
-    """Runs tools/<name>.py in this process.
+def call_tool(name: str, *arguments: object, folder: str = "tools") -> int:
+    """Runs <folder>/<name>.py in this process.
 
     Returns:
         Exit code.
     """
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TEST_RUN", uuid.uuid4().hex)
-        patch.setattr(sys, "argv", [f"tools/{name}.py", *map(str, arguments)])
+        patch.setattr(sys, "argv", [f"{folder}/{name}.py", *map(str, arguments)])
         with pytest.raises(SystemExit) as caught:
-            runpy.run_path(str(ROOT / "tools" / f"{name}.py"), run_name="__main__")
+            runpy.run_path(str(ROOT / folder / f"{name}.py"), run_name="__main__")
     return int(caught.value.code or 0)
 
 
-def load_tool(name: str) -> ModuleType:
-    """tools/<name>.py as a module; tools are no package."""
-    path = ROOT / "tools" / f"{name}.py"
+def load_tool(name: str, folder: str = "tools") -> ModuleType:
+    """<folder>/<name>.py as a module; tools are no package."""
+    path = ROOT / folder / f"{name}.py"
     spec = importlib.util.spec_from_file_location(f"{path.stem}_tool", path)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)

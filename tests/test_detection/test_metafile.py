@@ -18,7 +18,7 @@ def test_the_page_repeats_the_published_figures() -> None:
         tuple(map(float, cells))
         for cells in re.findall(r"\| (\d+\.\d) \| (\d+\.\d) \| (\d+\.\d) \|$", page, re.M)
     }
-    papers, published = load_tool("papers"), []
+    papers, published = load_tool("papers", "docs"), []
     for folder in papers.PAPERS:
         for table in papers.paper(folder)["tables"]:
             if "transfer to detection" in table["title"]:

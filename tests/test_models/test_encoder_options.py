@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 import torch
 from support.amix import amix
-from support.grid import config, load_tool
+from support.grid import config
 from support.methods import simsiam
 from support.methods_more import run_length
 from support.tiny import build, moco, sgd, total, views
+from support.tools import load_tool
 from torch import Tensor, nn
 
 from mixssl.models.encoder_options import (
@@ -23,7 +24,7 @@ from mixssl.models.encoder_options import (
     use_channels_last,
 )
 
-GRID = load_tool()
+GRID = load_tool("grid", "docs")
 UNMIX = {"type": "mixssl.UnMix"}
 MANIFOLD = {"type": "mixssl.ManifoldMix"}
 METHODS = {

@@ -10,11 +10,11 @@ import pytest
 import torch
 from mmengine.config import Config
 from support.clusters import samples, start
-from support.grid import BATCH, CONFIGS, SIZE, config, load_tool
+from support.grid import BATCH, CONFIGS, SIZE, config
 from support.host_reads import host_reads
 from support.methods_more import run_length
 from support.tiny import build, sgd, total, views
-from support.tools import ROOT
+from support.tools import ROOT, load_tool
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
@@ -23,7 +23,7 @@ from mixssl.engine.data_options import augment_on_device
 from mixssl.models.methods import MixtureMethod
 from mixssl.registry import MODELS
 
-GRID = load_tool()
+GRID = load_tool("grid", "docs")
 STEPS = 3
 SINGLE = [GRID.Recipe("no mixture", "", None, None), GRID.RECIPES[0]]
 

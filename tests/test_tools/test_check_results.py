@@ -1,4 +1,4 @@
-"""tools/check_results.py: what the documents say is what the file says."""
+"""docs/check_results.py: what the documents say is what the file says."""
 
 from __future__ import annotations
 
@@ -42,11 +42,11 @@ def root(tmp_path: Path) -> Path:
 
 
 def said(root: Path) -> list[str]:
-    return load_tool("check_results").check(root)
+    return load_tool("check_results", "docs").check(root)
 
 
 def test_the_documents_say_what_the_file_says(capsys: pytest.CaptureFixture[str]) -> None:
-    code = call_tool("check_results")
+    code = call_tool("check_results", folder="docs")
     assert code == 0, capsys.readouterr().err
 
 
@@ -79,7 +79,7 @@ def test_what_disagrees(root: Path, old: str, new: str, line: str) -> None:
 
 def test_a_config_that_is_gone(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (root / "configs/demo.py").unlink()
-    assert call_tool("check_results", "--root", root) == 1
+    assert call_tool("check_results", "--root", root, folder="docs") == 1
     lines = capsys.readouterr().err.splitlines()
     assert [line for line in lines if "configs/demo.py, which is gone" in line]
 
@@ -115,10 +115,12 @@ def test_a_row_that_is_there_twice(root: Path) -> None:
 def test_other_columns(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = root / "docs/en/results.csv"
     path.write_text(path.read_text().replace("protocol", "method", 1))
-    assert call_tool("check_results", "--root", root) == 2
+    assert call_tool("check_results", "--root", root, folder="docs") == 2
     assert "has other columns than" in capsys.readouterr().err
 
 
 def test_every_table_of_the_repository_is_marked() -> None:
-    tables = list(load_tool("check_results").tables_in((ROOT / "docs/en/results.md").read_text()))
+    tables = list(
+        load_tool("check_results", "docs").tables_in((ROOT / "docs/en/results.md").read_text())
+    )
     assert {name for table in tables for name in table.names} >= {"demo", "cifar", "cost"}

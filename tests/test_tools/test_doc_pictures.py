@@ -16,7 +16,7 @@ TRAINED = {"mixtures_amix.png"}
 def test_it_draws_the_pictures_that_the_pages_show(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
-    tool = str(ROOT / "tools/visualize/doc_pictures.py")
+    tool = str(ROOT / "docs/pictures.py")
     monkeypatch.setattr(sys, "argv", [tool, "--out", str(tmp_path)])
     runpy.run_path(tool, run_name="__main__")
     pages = {f"mixtures_{page.stem}.png" for page in (ROOT / "docs/en/mixtures").glob("*.md")}

@@ -13,7 +13,7 @@ from mmengine.registry import DefaultScope
 from mmpretrain.utils import register_all_modules
 from support.tools import ROOT, load_tool
 
-TOOL = load_tool("benchmarks/pipeline")
+TOOL = load_tool("pipeline", "docs")
 
 
 @pytest.mark.parametrize(

@@ -8,17 +8,16 @@ mask is made from cost a forward pass, where no target is made of the view anywa
 
     python tools/benchmarks/step_cost.py configs/unmix/moco_r18_cifar10.py --batch-size 64
 
-With --all, every mixture of the grid (tools/grid.py) on the config's method in place of its own; with
---against-mmpretrain, the config without its mixture against mmpretrain's method of the same settings, whose limit is 1.
+With --against-mmpretrain, the config without its mixture against mmpretrain's method of the same settings, whose limit
+is 1.
 """
 
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import json
 import statistics
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,11 +33,9 @@ from mixssl.cli.benchmark import (
     get_ready,
     image_size,
     random_views,
-    training_steps,
     view_sizes,
 )
 from mixssl.cli.without_mixture import mixture_switch, without_mixture
-from mixssl.registry import MODELS
 from mixssl.structures import BLOCK, AnyTerm, MixedView
 from mixssl.utils.cfg_options import add_cfg_options, merge_options
 
@@ -133,49 +130,13 @@ def compare(name: str, first: Config, second: Config, args: argparse.Namespace) 
     )
 
 
-def recipes(cfg: Config, size: int) -> Iterator[tuple[str, Config]]:
-    """Every mixture of the grid on a config's method, each as its name and a config."""
-    spec = importlib.util.spec_from_file_location("grid", Path(__file__).parents[1] / "grid.py")
-    assert spec is not None and spec.loader is not None
-    grid = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(grid)
-    method = MODELS.get(cfg.model.type)
-    for recipe in grid.RECIPES:
-        if recipe.mixer is None or grid.lacking(method, recipe):
-            continue
-        found = Config(without_mixture(cfg).to_dict())
-        holder = found if "data_preprocessor" in found else found.model
-        holder.data_preprocessor["mixer"] = recipe.mixer
-        found.model.update({"mix_head": recipe.head, **recipe.model})
-        if (
-            "mix_block" in recipe.model
-        ):  # a ResNet's layer3 has half as many channels as its last layer
-            found.model.mix_block["in_channels"] = cfg.model.neck.in_channels // 2
-        if "clusters" in recipe.model:
-            found.model.clusters["feat_dim"] = cfg.model.neck.out_channels
-        if "extra_sizes" in recipe.model:
-            found.model["extra_sizes"] = [int(size * width) for width in recipe.widths[2::2]]
-        elif len(recipe.widths) > 2:
-            for step in training_steps(found):
-                if "num_views" in step:
-                    step["num_views"] = len(recipe.widths)
-        if "LocalGlobal" in recipe.head["type"]:
-            found.model["region_neck"] = {
-                "type": "mixssl.RegionPool",
-                "in_channels": cfg.model.neck.in_channels,
-                "out_channels": cfg.model.neck.out_channels,
-            }
-        yield recipe.name, found
-
-
-def _parse() -> argparse.Namespace:
+def parse_args(description: str | None = __doc__) -> argparse.Namespace:
+    """What to measure, and how often."""
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("config", help="a config with a mixture")
-    against = parser.add_mutually_exclusive_group()
-    against.add_argument("--all", action="store_true", help="every mixture of the grid")
-    against.add_argument(
+    parser.add_argument(
         "--against-mmpretrain",
         action="store_true",
         help="the config without mixture, and mmpretrain's",
@@ -200,20 +161,13 @@ def _parse() -> argparse.Namespace:
 
 
 def main() -> None:
-    """Measures one config, or all mixtures on its method, and prints a table."""
-    args = _parse()
+    """Measures a config and prints a table."""
+    args = parse_args()
     get_ready(args.threads)
     cfg = Config.fromfile(args.config)
     merge_options(cfg, args.cfg_options)
 
-    figures: dict | list[dict]
-    if args.all:
-        figures = []
-        for name, found in recipes(cfg, args.size or image_size(cfg)):
-            figures.append(compare(name, found, without_mixture(found), args))
-            Console().print(f"{name}: {figures[-1]['ratio']:.3f}, limit {figures[-1]['limit']:.3f}")
-        _show_all(cfg.model.type, figures)
-    elif args.against_mmpretrain:
+    if args.against_mmpretrain:
         figures = compare(args.config, *as_mmpretrain(cfg), args)
         _show(figures, "mixssl", "mmpretrain")
     else:
@@ -245,22 +199,6 @@ def _show(figures: dict, first: str, second: str) -> None:
     )
     ours, base = figures["units"]
     table.add_row("passes needed, units", f"{ours:g}", f"{base:g}", f"{figures['limit']:.3f}", "")
-    Console().print(table)
-
-
-def _show_all(method: str, rows: list[dict]) -> None:
-    table = Table(title=f"{method}: steps with a mixture to steps without")
-    for column in ("mixture", "units", "limit", "ratio", "middle half"):
-        table.add_column(column, justify="left" if column == "mixture" else "right")
-    for row in rows:
-        low, high = row["quartiles"]
-        table.add_row(
-            row["config"],
-            "{:g} / {:g}".format(*row["units"]),
-            f"{row['limit']:.3f}",
-            f"{row['ratio']:.3f}",
-            f"{low:.3f} to {high:.3f}",
-        )
     Console().print(table)
 
 

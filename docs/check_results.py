@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Holds the tables of figures in the documents to docs/en/results.csv: python tools/check_results.py.
+"""Holds the tables of figures in the documents to docs/en/results.csv: python docs/check_results.py.
 
 A table of figures stands below a comment that names its rows in the file: ``<!-- results: NAME -->``. Its first column
 says which row, its headings which column, and a cell must say what the file says there, to its last decimal. A table

@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Writes docs/en/papers.md, every table of the four papers row by row: python tools/papers.py.
+"""Writes docs/en/papers.md, every table of the four papers row by row: python docs/papers.py.
 
 What was published, which config or command of ours stands for it, and what each config's recipe is: all that is data,
 ``configs/<paper>/paper.yml``. Our own figures are those of docs/en/results.csv that were trained in full. The test
@@ -196,7 +196,7 @@ def page() -> str:
 
 INTRODUCTION = """# The papers, row by row
 
-Written by `tools/papers.py`; don't edit. Every table of the four papers, and every figure with numbers: {total} rows.
+Written by `docs/papers.py`; don't edit. Every table of the four papers, and every figure with numbers: {total} rows.
 **recipe**: a config ({recipe}). **command**: a config with options, or another tool ({command}). **refused**: neither,
 and why ({refused}).
 

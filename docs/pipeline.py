@@ -3,7 +3,7 @@
 Ways take turns on the same images, so that whatever else the machine does hits all of them. Per-image transforms run
 in this process, as one data worker would run them, and so does collating; on a GPU only the batched way uses it.
 
-    OMP_NUM_THREADS=1 python tools/benchmarks/pipeline.py configs/unmix/moco_r18_cifar10.py --size 32
+    OMP_NUM_THREADS=1 python docs/pipeline.py configs/unmix/moco_r18_cifar10.py --size 32
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Draws the pictures of docs/en/mixtures from digits: python tools/visualize/doc_pictures.py [--out DIR].
+"""Draws the pictures of docs/en/mixtures from digits: python docs/pictures.py [--out DIR].
 
 The digits come with scikit-learn: no data and no GPU are needed. The same pictures come out every time.
 """
@@ -29,7 +29,7 @@ from mixssl.visualization.style import COLOURS, new_figure, pixels
 
 Norm = tuple[list[float], list[float]]
 """Mean and standard deviation per channel."""
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[1]
 CONFIG = ROOT / "configs/demo/mocov2_r18_digits.py"
 POLICIES: dict[str, dict] = {
     "MixUp": {},

@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Writes down which method carries which mixture: python tools/grid.py writes docs/en/grid.md.
+"""Writes down which method carries which mixture: python docs/grid.py writes docs/en/grid.md.
 
 The methods are those registered, what each can carry is read off its class, and what a recipe asks for is read off its
 mixer and its head. The test suite trains every pair with a check mark and asks every other one for its refusal.
@@ -259,14 +259,14 @@ def page() -> str:
     notes = "\n".join(f"{number}. It {reason}" for number, reason in enumerate(REASONS.values(), 1))
     return f"""# Which method carries which mixture
 
-Written by `tools/grid.py`; don't edit. ✓: trains, and a test takes three steps with it. –: refused in one line when the
+Written by `docs/grid.py`; don't edit. ✓: trains, and a test takes three steps with it. –: refused in one line when the
 model is built, for the reason of that number below. {sum(pairs)} of {len(pairs)} pairs train.
 
 {table()}
 
 {notes}
 
-The recipes are in `tools/grid.py`. They are not all there is: any mixer goes with any head that reads its layout, and
+The recipes are in `docs/grid.py`. They are not all there is: any mixer goes with any head that reads its layout, and
 the tests train those pairs too. [Add a method](add_a_method.md) and [add a mixture](add_a_mixture.md) say how to get a
 column or a row.
 """
