@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs/en/grid.md"
 SUPERSCRIPTS = "⁰¹²³⁴⁵⁶⁷⁸⁹"
 
-CLUSTERS, SCALES, BANK = "clusters", "scales", "hard negatives"
+CLUSTERS, SCALES, TEACHER, BANK = "clusters", "scales", "teacher", "hard negatives"
 
 REASONS = {
     "rows": "draws a λ per image, and this method's loss is one of the whole batch: it needs one λ per batch.",
@@ -28,6 +28,7 @@ REASONS = {
     "regions": "compares regions of feature maps, for which this method's adapter has no neck.",
     CLUSTERS: "is made or judged by clusters of embeddings, in whose place this method has prototypes.",
     SCALES: "needs a bank per input size; only MoCo's adapter has them.",
+    TEACHER: "is compared with itself, which teaches something only where the target comes from a frozen teacher.",
     BANK: "makes negatives from a MoCo queue. It mixes no pixels, and any mixture may run beside it.",
 }
 """Why a pair is refused, by what the method lacks."""
@@ -64,6 +65,7 @@ def _head(name: str, **settings: Any) -> dict:
 UNMIX = _mixer("UnMix", p_global=0.5)
 CROSS = _head("UnMixHead")
 ONE_IMAGE = _head("ScaleMixHead")
+SEEN_BY_BOTH = _head("DistillHead")
 MIX_BLOCK = _head("MixBlockPlus", in_channels=256)
 ODC = _head("ODC", num_images=100000)
 MOCHI = _head("MoCHiHead", hardest=16, pairs=8, with_query=4, warmup_epochs=0.0)
@@ -189,6 +191,15 @@ RECIPES = (
         _mixer("ClusterPuzzleMix", blocks=(2, 4)),
         CROSS,
         {"clusters": ODC},
+    ),
+    Recipe("MixUp, seen by a teacher", "distill", _mixer("MixUp"), SEEN_BY_BOTH),
+    Recipe("CutMix, seen by a teacher", "distill", _mixer("CutMix"), SEEN_BY_BOTH),
+    Recipe(
+        "AMix, seen by a teacher",
+        "distill",
+        _mixer("AMix"),
+        SEEN_BY_BOTH,
+        {"mix_block": MIX_BLOCK},
     ),
     Recipe("MoCHi", "mochi", None, None, {"hard_negatives": MOCHI}),
     Recipe("MoCHi beside Un-Mix", "mochi", UNMIX, CROSS, {"hard_negatives": MOCHI}),

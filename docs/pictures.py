@@ -134,6 +134,14 @@ def mixmask(views: Sequence[Tensor], norm: Norm) -> Figure:
     return mixture_figure(views, shown, *norm, title=title)
 
 
+def distill(views: Sequence[Tensor], norm: Norm) -> Figure:
+    """Blends on the left, boxes on the right, both of one λ for the batch."""
+    blends, boxes = mix(views, 3, "MixUp"), mix(views, 9, "CutMix")
+    shown = [*blends, *boxes, *blends, *boxes]
+    title = "What student and teacher both see: MixUp (left), CutMix (right)"
+    return mixture_figure(views, shown, *norm, rows=[1, 1, 4, 4], title=title)
+
+
 def policies(views: Sequence[Tensor], norm: Norm) -> Figure:
     """The same pairs, and but for ResizeMix the same λ aimed at, under every policy."""
     figure = new_figure(
@@ -203,7 +211,18 @@ def main() -> None:
     out = Path(parser.parse_args().out)
     views, mean, std = digits()
     three, _, _ = digits(3)
-    for draw in (unmix, mixco, local_global, imix, mixmask, overlap, policies, scalemix, several):
+    for draw in (
+        unmix,
+        mixco,
+        local_global,
+        imix,
+        mixmask,
+        overlap,
+        policies,
+        scalemix,
+        several,
+        distill,
+    ):
         given = three if draw in (scalemix, several) else views
         print(save_figure(draw(given, (mean, std)), out / f"mixtures_{draw.__name__}.png"))
     print(save_figure(mochi(), out / "mixtures_mochi.png"))

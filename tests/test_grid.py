@@ -26,10 +26,11 @@ HEAD_CONFIGS = {r.head["type"]: r.head for r in reversed(GRID.RECIPES) if r.head
 
 def _reads(mixer: dict, head: dict) -> bool:
     try:
-        MODELS.build(head).check_mixer(MIXERS.build(mixer))
+        made, reader = MIXERS.build(mixer), MODELS.build(head)
+        reader.check_mixer(made)
     except ValueError:
         return False
-    return True
+    return not (made.layers and reader.targets_mixtures)  # which few methods take
 
 
 def _others() -> Iterator[Any]:
@@ -42,7 +43,8 @@ def _others() -> Iterator[Any]:
                 name = " with ".join(part.removeprefix("mixssl.") for part in pair)
                 by_clusters = MIXERS.get(mixer["type"].removeprefix("mixssl.")).clusters
                 model = {"clusters": GRID.ODC} if by_clusters else {}
-                yield GRID.Recipe(name, "", mixer, head, model)
+                widths = (1.0,) * (2 + MIXERS.build(mixer).extra_views)
+                yield GRID.Recipe(name, "", mixer, head, model, widths)
 
 
 OTHERS = list(_others())

@@ -33,6 +33,7 @@ PAIRS = {
     "DenseCL": ("MixDenseCL", "MixCo"),
     "BYOL": ("MixBYOL", "Un-Mix, Algorithm 1"),
     "BYOL, local/global 2": ("MixBYOL", "local/global CutMix 2"),
+    "Distillation": ("MixDistill", "CutMix, seen by a teacher"),
     "SwAV": ("MixSwAV", "Un-Mix"),
     "W-MSE": ("MixWMSE", "Un-Mix"),
 }

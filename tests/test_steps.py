@@ -44,6 +44,10 @@ UNITS = {
     "comparisons/moco_r18_unmix_mixmask_cifar10.py": 10,
     "comparisons/moco_r18_unmix_scalemix_cifar10.py": 7,
     "mixmask/mocov2_r50_both_in1k.py": 10,
+    "distill/resnet18_cifar10.py": 4,
+    "distill/resnet18_vitb_in1k.py": 4,
+    "distill/resnet50_vitb_in1k.py": 4,
+    "distill/vits_vitb_in1k.py": 4,
     "mixmask/mocov2_r50_in1k.py": 7,
 }
 """Compute of recipes that no table of the four papers has."""
@@ -55,6 +59,8 @@ FAST = {
     ("amix/amixc_mocov2_r50_stl10.py", ""),
     ("amix/mocov2_r18_tiny.py", ""),
     ("comparisons/moco_r18_cropmix_cifar10.py", ""),
+    ("distill/resnet18_cifar10.py", ""),
+    ("distill/vits_vitb_in1k.py", ""),
     ("local_global/moco_r18_inter_cifar10.py", ""),
     ("local_global/moco_r18_intra_cifar10.py", ""),
     ("mixco/mocov2_r18_tiny.py", ""),
@@ -152,7 +158,7 @@ def _check_names(model: Any, found: set[str]) -> None:
     of_block = {name for name in found if name.startswith("loss_block")}
     assert bool(of_block) == (block is not None)
     assert ("loss_cluster" in found) == (getattr(model, "clusters", None) is not None)
-    rest = found - of_block - masks - {"loss", "loss_cluster"}
+    rest = found - of_block - masks - {"loss", "loss_cluster", "loss_dense"}
     if isinstance(model, ImageClassifier):
         expected = {"loss_mix"} if mixer is not None else set()
         assert rest == expected | ({"loss_clean"} if block is not None else set())

@@ -28,6 +28,8 @@ CONFIGS = methods.METHODS | methods_more.METHODS
 """By the name a method is registered under: a function that gives a small config."""
 READS = {"layer": "layer1", "in_channels": WIDTH * 4}
 """What a Mix Block reads of it."""
+OF_TEACHER = {"MixDistill": {"in_channels": WIDTH}}
+"""What it reads of a teacher that is another network."""
 REGION_NECK = {"type": "mixssl.RegionPool", "in_channels": WIDTH * 8, "out_channels": DIM}
 REGIONAL: dict[str, dict] = {
     "MixBYOL": {"region_neck": REGION_NECK, "region_head": methods.byol()["head"]},
@@ -40,7 +42,7 @@ REGIONAL: dict[str, dict] = {
 def config(method: str, mixer: dict | None, head: dict | None, model: dict) -> dict:
     """Config of a method with a recipe, small enough for a test."""
     if "mix_block" in model:
-        model = model | {"mix_block": model["mix_block"] | READS}
+        model = model | {"mix_block": model["mix_block"] | READS | OF_TEACHER.get(method, {})}
     if "clusters" in model:
         model = model | {"clusters": clusters(feat_dim=4 if method == "MixWMSE" else DIM)}
     needs_regions = head is not None and "LocalGlobal" in head["type"]

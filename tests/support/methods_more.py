@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
 from typing import Any
 
+import torch
 from mmengine.logging import MessageHub
+from mmengine.registry import MODELS as ROOT_MODELS
 from support.tiny import DIM, MIX_HEAD, WIDTH, backbone, preprocessor
 
 
@@ -140,6 +145,43 @@ def dino_neck(size: int) -> dict:
     return {"type": "mixssl.DINONeck", "in_channels": size} | small
 
 
+@cache
+def teacher_file() -> str:
+    """Weights of half a ResNet-18 with DIM channels at its end, the same in every process."""
+    generator = torch.Generator().manual_seed(7)
+    network = ROOT_MODELS.build(teacher()["backbone"])
+    for name, value in network.state_dict().items():
+        if value.is_floating_point():
+            spread = 0.3 if value.ndim > 1 else 0.05
+            value.copy_(torch.randn(value.shape, generator=generator) * spread)
+            value.add_(1.0 if name.endswith(("var", "weight")) and value.ndim == 1 else 0.0)
+    path = Path(tempfile.mkdtemp()) / "teacher.pth"
+    torch.save({"state_dict": network.state_dict()}, path)
+    return str(path)
+
+
+def teacher(**changes: Any) -> dict:
+    """Arguments of a teacher with features of DIM numbers."""
+    halved = {"num_stages": 2, "strides": (1, 2), "dilations": (1, 1), "out_indices": (1,)}
+    return {"backbone": backbone(**halved)} | changes
+
+
+def distill(type: str = "mixssl.MixDistill", mixer: dict | None = None, **changes: Any) -> dict:
+    """Config of a distillation, of whole images and of places; a mixture has the head of Un-Mix."""
+    cfg = {
+        "type": type,
+        "backbone": backbone(),
+        "neck": {
+            "type": "mixssl.DistillNeck",
+            "in_channels": WIDTH * 8,
+            "out_channels": DIM,
+        },
+        "teacher": teacher(checkpoint=teacher_file()),
+        "queue_len": 64,
+    }
+    return _finish(cfg, mixer, changes)
+
+
 @contextmanager
 def run_length(steps: int = 100) -> Iterator[None]:
     """Tells momentum schedules how long the run is, as a Runner does, and takes it back."""
@@ -155,6 +197,7 @@ def run_length(steps: int = 100) -> Iterator[None]:
 METHODS: dict[str, Callable[..., dict]] = {
     "MixDINO": dino,
     "MixDenseCL": densecl,
+    "MixDistill": distill,
     "MixMoCoV3": mocov3,
     "MixSwAV": swav,
     "MixWMSE": wmse,

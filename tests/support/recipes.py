@@ -14,6 +14,7 @@ from mmengine.optim import OptimWrapper
 from mmengine.runner import Runner
 from mmpretrain.structures import DataSample
 from support.clusters import samples
+from support.methods_more import teacher, teacher_file
 from torch import Tensor, nn
 
 WIDTH = 4
@@ -24,6 +25,7 @@ THIRD = {256: 4 * WIDTH, 1024: 16 * WIDTH, 64: 4 * WIDTH}
 CHANNELS = LAST | THIRD
 """Channels of the last map, and of the third stage's, by those of the recipe: ResNet-18 and 34, ResNet-50, the digits'
 narrow ResNet-18."""
+VIT = {"embed_dims": 16, "num_layers": 2, "num_heads": 2, "feedforward_channels": 32}
 PIXELS = {224: 32, 96: 48, 64: 32, 32: 16}
 SMALLER: dict[str, Any] = {
     "hid_channels": 16,
@@ -51,7 +53,13 @@ def shrunk(cfg: Config) -> dict:
     model: dict = copy.deepcopy(cfg.model.to_dict())
     # A residual branch that starts at zero lets nothing below it move in the first step.
     narrow = {"stem_channels": WIDTH, "base_channels": WIDTH, "zero_init_residual": False}
-    model["backbone"] |= narrow
+    if "teacher" in model:
+        model["teacher"] = teacher(checkpoint=teacher_file())
+    if model["backbone"]["type"] == "VisionTransformer":
+        model["backbone"] |= {"arch": VIT, "img_size": 32}
+        model["neck"]["in_channels"] = VIT["embed_dims"]
+    else:
+        model["backbone"] |= narrow
     model["backbone"].pop("init_cfg", None)  # weights from the network
     if model.get("hard_negatives"):
         defaults = {"hardest": BATCH, "pairs": 4, "with_query": 2}
@@ -150,6 +158,9 @@ def counted_units(model: Any, sides: dict[int, int]) -> Iterator[list[float]]:
         found.append(cost * len(images) * sides[images.shape[-1]] ** 2 / whole)
 
     like = [module for module in model.modules() if type(module) is type(model.backbone)]
+    taught_by = getattr(model, "frozen_teacher", None)
+    if taught_by is not None:
+        like.append(taught_by.module[0])
     handles = [module.register_forward_pre_hook(count) for module in like]
     try:
         yield found

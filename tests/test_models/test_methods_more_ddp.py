@@ -18,7 +18,7 @@ from mixssl.mixing import region_mixture
 from mixssl.structures import MixedView
 
 UNMIX = {"type": "mixssl.UnMix"}
-NAMES = ["MixWMSE", "MixMoCoV3", "MixSwAV", "MixDenseCL", "MixDINO"]
+NAMES = ["MixWMSE", "MixMoCoV3", "MixSwAV", "MixDenseCL", "MixDINO", "MixDistill"]
 HALF = 8
 
 
@@ -136,3 +136,4 @@ def test_two_ranks_train_to_the_same_model_and_queues(ranks: list[dict]) -> None
             assert value.isfinite().all(), (name, key)
             assert torch.equal(value, two[name][key]), (name, key)
     assert one["MixDenseCL"]["queue_ptr"].item() == 3 * 2 * HALF % 64
+    assert one["MixDistill"]["queue_filled"].item() == 64  # two views of 16 images a step

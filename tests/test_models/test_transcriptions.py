@@ -206,11 +206,24 @@ def _dino(step: Step, order: list[int]) -> list[Tensor]:
     return [-(assigned[j] * row).sum() for row, j in zip(student, order, strict=True)]
 
 
+def _distill(step: Step, order: list[int]) -> list[Tensor]:
+    """Divergence of two distributions over the teacher's features of the clean views; the queue is empty yet."""
+    with torch.no_grad():
+        taught = [_unit(step.model.teacher.module(view)[0]) for view in step.x]
+    bank, losses = torch.cat(taught), []
+    for student, j in zip(_unit(step.online(step.mixed)), order, strict=True):
+        wanted = (bank @ taught[1][j] / 0.07).softmax(0)
+        found = (bank @ student / 0.07).softmax(0)
+        losses.append((wanted * (wanted / found).log()).sum())
+    return losses
+
+
 AS_IF = {
     "MixBYOL": _byol,
     "MixBarlowTwins": _barlowtwins,
     "MixDINO": _dino,
     "MixDenseCL": _densecl,
+    "MixDistill": _distill,
     "MixMoCo": _moco,
     "MixMoCoV3": _mocov3,
     "MixSimCLR": _simclr,

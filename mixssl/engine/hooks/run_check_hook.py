@@ -14,6 +14,8 @@ from mmpretrain.datasets import CustomDataset
 from torch import nn
 
 from mixssl.datasets.named_failures import name_failures, parts_of
+from mixssl.models.memory import queue_length
+from mixssl.models.methods import MixDistill
 from mixssl.registry import HOOKS
 from mixssl.utils.checkpoints import mismatch, state_dict_of
 from mixssl.utils.distributed import batch_size, unwrap
@@ -40,8 +42,9 @@ class RunCheckHook(Hook):
     It looks at data, model and schedule when all of them are built, right before the first step.
 
     Refused with one line: an epoch without a step, a run without an epoch, a head for another number of classes than
-    the data has, a folder of which the data set would read the lesser part, and weights in ``load_from`` that are of
-    another architecture. Said in the log: images that are not read, and a queue of more than half the data.
+    the data has, a folder of which the data set would read the lesser part, a queue of a teacher's features that is
+    longer than the data, and weights in ``load_from`` that are of another architecture. Said in the log: images that
+    are not read, and a queue of more than half the data.
 
     Raises:
         ConfigError: In training, before the first step.
@@ -185,11 +188,17 @@ def _check_classes(runner: Runner) -> None:
 
 
 def _check_queue(runner: Runner) -> None:
-    """A queue that holds keys of most images, those in the batch among them."""
-    queue = getattr(unwrap(runner.model), "queue_len", None)
+    """A queue that holds keys of most images, those in the batch among them, or features of more than there are."""
+    model = unwrap(runner.model)
+    queue = getattr(model, "queue_len", None)
     if not isinstance(queue, int) or not hasattr(runner.train_dataloader.dataset, "__len__"):
         return
     images = len(runner.train_dataloader.dataset)
+    if queue > images and isinstance(model, MixDistill):
+        raise ConfigError(
+            f"model.queue_len is {queue}, and there are {images} images for the teacher to make features of: set "
+            f"model.queue_len={queue_length(images)}"
+        )
     if 2 * queue > images:
         runner.logger.warning(
             f"model.queue_len is {queue}, more than half of the {images} images: an image meets older keys of itself "

@@ -2,6 +2,7 @@
 
 from mixssl.models.heads.amix_head import AMixHead
 from mixssl.models.heads.base import MixHead
+from mixssl.models.heads.distill_head import DistillHead
 from mixssl.models.heads.imix_head import IMixHead, IMixPredictHead
 from mixssl.models.heads.local_global_head import InterLocalGlobalHead, IntraLocalGlobalHead
 from mixssl.models.heads.mixco_head import MixCoHead
@@ -14,6 +15,7 @@ from mixssl.models.heads.unmix_head import UnMixHead
 
 __all__ = [
     "AMixHead",
+    "DistillHead",
     "IMixHead",
     "IMixPredictHead",
     "InterLocalGlobalHead",

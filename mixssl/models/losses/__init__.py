@@ -8,6 +8,7 @@ from mixssl.models.losses.info_nce import (
 )
 from mixssl.models.losses.nt_xent import nt_xent
 from mixssl.models.losses.overlap import overlap_shares
+from mixssl.models.losses.relations import divergence, token_divergence
 from mixssl.models.losses.sinkhorn import sinkhorn, swapped_prediction
 from mixssl.models.losses.two_way import two_way_cross_entropy
 from mixssl.models.losses.whitening import check_rows, normalized_mse, whiten, whiten_groups
@@ -15,6 +16,7 @@ from mixssl.models.losses.whitening import check_rows, normalized_mse, whiten, w
 __all__ = [
     "check_rows",
     "contrastive_loss",
+    "divergence",
     "info_nce",
     "normalized_mse",
     "nt_xent",
@@ -23,6 +25,7 @@ __all__ = [
     "sinkhorn",
     "soft_info_nce",
     "swapped_prediction",
+    "token_divergence",
     "two_way_cross_entropy",
     "whiten",
     "whiten_groups",

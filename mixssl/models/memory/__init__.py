@@ -8,6 +8,7 @@ from mixssl.models.memory.queue import (
     check_queue,
     enqueue,
     local_rows,
+    queue_length,
 )
 
 __all__ = [
@@ -18,4 +19,5 @@ __all__ = [
     "check_queue",
     "enqueue",
     "local_rows",
+    "queue_length",
 ]

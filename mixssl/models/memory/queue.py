@@ -9,9 +9,35 @@ import torch
 from mmengine.dist import all_gather, broadcast, get_rank, get_world_size
 from torch import Tensor
 
-__all__ = ["Staged", "batch_shuffle", "batch_unshuffle", "check_queue", "enqueue", "local_rows"]
+__all__ = [
+    "Staged",
+    "batch_shuffle",
+    "batch_unshuffle",
+    "check_queue",
+    "enqueue",
+    "local_rows",
+    "queue_length",
+]
 
 _Batch = TypeVar("_Batch")
+LENGTHS = {
+    50: 16,
+    100: 32,
+    250: 64,
+    500: 128,
+    1_000: 256,
+    2_000: 512,
+    4_000: 1024,
+    10_000: 2048,
+    20_000: 4096,
+}
+"""Length of a queue of features for fewer images than this; a quarter to a half of them."""
+LONGEST = 8192
+
+
+def queue_length(images: int) -> int:
+    """How long a queue of a teacher's features is best, for so many images to train on."""
+    return next((length for below, length in LENGTHS.items() if images < below), LONGEST)
 
 
 def check_queue(length: int, batch: int) -> None:

@@ -5,6 +5,7 @@ from mixssl.models.methods.base import MixtureMethod
 from mixssl.models.methods.byol import MixBYOL
 from mixssl.models.methods.densecl import MixDenseCL
 from mixssl.models.methods.dino import MixDINO
+from mixssl.models.methods.distill import MixDistill
 from mixssl.models.methods.moco import MixMoCo
 from mixssl.models.methods.mocov3 import MixMoCoV3
 from mixssl.models.methods.simclr import MixSimCLR
@@ -17,6 +18,7 @@ __all__ = [
     "MixBarlowTwins",
     "MixDINO",
     "MixDenseCL",
+    "MixDistill",
     "MixMoCo",
     "MixMoCoV3",
     "MixSimCLR",

@@ -64,6 +64,7 @@ class MixtureMethod(FollowsOptimizer, _Algorithm):
             encoded online as well, and ``encode_target`` is called last, with all online embeddings at hand.
         targets_show_maps: Whether ``encode_target`` passes its views one by one, in their order and on this device,
             through the teacher's backbone, so that maps can be read off there.
+        fewest_views: How many views a step takes at least.
         clusterable: Whether what ``encode_online`` gives for a view is an embedding, (N, D).
         parts: What the recipe adds beyond views and terms: learned masks, clusters. Empty for most.
 
@@ -86,6 +87,7 @@ class MixtureMethod(FollowsOptimizer, _Algorithm):
     mixture_arguments: ClassVar[tuple[str, ...]] = ("mix_head", "joint_bn", "mix_block", "clusters")
     targets_are_online: ClassVar[bool] = False
     targets_show_maps: ClassVar[bool] = False
+    fewest_views: ClassVar[int] = 2
     clusterable: ClassVar[bool] = True
     mix_head: MixHead | None
     mix_block: Any  # this and the next four are modules of parts, where there are any
@@ -195,8 +197,9 @@ class MixtureMethod(FollowsOptimizer, _Algorithm):
             )
             with hidden:
                 step.online |= self.encode_online([view])
-        if self.targets_are_online:
-            step.targets = self.encode_target(select(step.views, step.target_ids), step.online)
+        late = set(step.target_ids) - set(step.targets)  # online ones, and learned mixtures
+        if late or self.targets_are_online:
+            step.targets |= self.encode_target(select(step.views, late), step.online)
 
         # 6. Comparison. What goes into banks is staged until the optimizer has stepped.
         losses = self.sum_losses(step.terms, step)
@@ -266,11 +269,11 @@ class MixtureMethod(FollowsOptimizer, _Algorithm):
 
     def check_batch(self, inputs: list[Tensor]) -> None:
         """Raises a ValueError where the views can't be trained on; called before anything is computed."""
-        if not isinstance(inputs, list) or len(inputs) < 2:
+        if not isinstance(inputs, list) or len(inputs) < self.fewest_views:
             found = f"{len(inputs)} view" if isinstance(inputs, list) else type(inputs).__name__
             raise ValueError(
-                f"{type(self).__name__} got {found} and needs a list of at least 2 views: "
-                "use MultiView(num_views=2) and default_collate"
+                f"{type(self).__name__} got {found} and needs a list of at least {self.fewest_views} "
+                f"view{'s' * (self.fewest_views > 1)}: use MultiView(num_views={self.fewest_views}) and default_collate"
             )
         if self.training and len(inputs[0]) < 2:
             raise ValueError(

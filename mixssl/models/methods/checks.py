@@ -73,7 +73,7 @@ def check_mixture(method: MixtureMethod) -> None:
         if method.mix_head.targets_mixtures and not method.targets_are_online:
             raise ValueError(
                 f"{name} mixes features of the online backbone, and such a mixture can be no target of {own}: choose "
-                "pairing='cross' in the mix head"
+                "pairing='cross' or 'own' in mixssl.UnMixHead, or a mixer of pixels"
             )
     if "rows" in asked:
         raise ValueError(

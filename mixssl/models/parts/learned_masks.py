@@ -58,10 +58,11 @@ class LearnedMasks(Part):
                 "set joint_bn=False on the model"
             )
         method.mix_block = MODELS.build(mix_block)
-        check_layers(method.backbone, (method.mix_block.layer,), "mix_block reads")
         if method.teacher is None:
             online = nn.Sequential(method.backbone, method.neck)
             method.mix_guide = FusedCosineEMA(online, momentum=0.001)
+        teacher: Any = method.teacher
+        check_layers(teacher.module[0], (method.mix_block.layer,), "mix_block reads")
 
     def adjust_terms(
         self, method: MixtureMethod, step: Step, terms: list[AnyTerm]
