@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 from mmpretrain.datasets import CustomDataset
 from support.first_config import write_images
+from support.methods_more import distill
+from support.tiny import build
 from support.toy_run import NoisyImages, ToyModel, toy_runner
 from torch import nn
 
 from mixssl.engine.hooks import RunCheckHook
+from mixssl.engine.hooks.run_check_hook import _check_queue
 from mixssl.utils.errors import ConfigError
 
 
@@ -147,3 +151,10 @@ def test_a_start_must_give_the_backbone_all_its_weights(
 def test_a_model_without_a_backbone_starts_from_anything(tmp_path: Path) -> None:
     runner = toy_runner(tmp_path, [], load_from="x.pth")
     RunCheckHook().after_load_checkpoint(runner, {"state_dict": {"linear.bias": torch.ones(7)}})
+
+
+def test_a_queue_of_more_features_than_images_is_refused() -> None:
+    loader = SimpleNamespace(dataset=range(60))
+    runner: Any = SimpleNamespace(model=build(distill(queue_len=64)), train_dataloader=loader)
+    with pytest.raises(ConfigError, match="64, and there are 60 images .* set model.queue_len=32"):
+        _check_queue(runner)
