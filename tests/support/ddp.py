@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import socket
 import tempfile
@@ -12,6 +13,11 @@ from typing import Any
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
+
+# Ranks are forked from a process that has imported what takes seconds, instead of importing it each.
+multiprocessing.set_forkserver_preload(
+    ["mixssl.models", "mixssl.engine.hooks", "mmpretrain.models"]
+)
 
 
 def _free_port() -> int:
@@ -42,5 +48,6 @@ def run_ranks(fn: Callable, *args: Any, world: int = 2) -> list[Any]:
     ``fn`` must be importable (a module-level function); results must be tensors or containers of them.
     """
     with tempfile.TemporaryDirectory() as folder:
-        mp.spawn(_worker, (world, _free_port(), folder, fn, args), nprocs=world, join=True)
+        given = (world, _free_port(), folder, fn, args)
+        mp.start_processes(_worker, given, nprocs=world, start_method="forkserver")
         return [torch.load(Path(folder) / f"{rank}.pt") for rank in range(world)]
