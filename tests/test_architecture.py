@@ -42,6 +42,10 @@ def _part(path: Path) -> str:
     return path.relative_to(ROOT / "mixssl").parts[0].removesuffix(".py")
 
 
+def _tree(path: Path) -> ast.AST:
+    return ast.parse(path.read_text())
+
+
 def _imports(tree: ast.AST) -> Iterator[str]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
@@ -73,21 +77,23 @@ def _unwelcome(tree: ast.AST) -> Iterator[str]:
                 yield f"line {node.lineno}: {function.id}()"
 
 
-@pytest.mark.parametrize("path", PACKAGE, ids=_name)
-def test_imports_run_one_way(path: Path) -> None:
-    part = _part(path)
-    forbidden = _parts_imported(ast.parse(path.read_text())) - ALLOWED[part] - {part}
-    assert not forbidden
+def test_imports_run_one_way() -> None:
+    forbidden = {
+        _name(path): parts
+        for path in PACKAGE
+        if (parts := _parts_imported(_tree(path)) - ALLOWED[_part(path)] - {_part(path)})
+    }
+    assert PACKAGE and not forbidden
 
 
-@pytest.mark.parametrize("path", FILES, ids=_name)
-def test_files_stay_short(path: Path) -> None:
-    assert len(path.read_text().splitlines()) < LONGEST
+def test_files_stay_short() -> None:
+    lengths = {_name(path): len(path.read_text().splitlines()) for path in FILES}
+    assert lengths and not {name: length for name, length in lengths.items() if length >= LONGEST}
 
 
-@pytest.mark.parametrize("path", FILES, ids=_name)
-def test_nothing_unwelcome(path: Path) -> None:
-    assert not list(_unwelcome(ast.parse(path.read_text())))
+def test_nothing_unwelcome() -> None:
+    found = {_name(path): lines for path in FILES if (lines := list(_unwelcome(_tree(path))))}
+    assert FILES and not found
 
 
 def test_every_folder_with_code_is_a_package() -> None:

@@ -108,8 +108,13 @@ def test_there_are_configs() -> None:
     assert {"linear/r50_in1k.py", "semi/r50_1pct_in1k.py", "finetune/r50_cub200.py"} <= set(CONFIGS)
 
 
-@pytest.mark.parametrize("name", CONFIGS)
-def test_config_fits_together(name: str, tmp_path: Path) -> None:
+def test_configs_fit_together(tmp_path: Path, subtests: pytest.Subtests) -> None:
+    for name in CONFIGS:
+        with subtests.test(name):
+            _check_parts(name, tmp_path)
+
+
+def _check_parts(name: str, tmp_path: Path) -> None:
     cfg = Config.fromfile(BENCHMARKS / name)
     for part in ("train", "test", "val", "images", "data/images"):
         (tmp_path / part).mkdir(exist_ok=True, parents=True)
@@ -163,8 +168,13 @@ def test_another_backbone_is_refused(tmp_path: Path) -> None:
     assert "\n" not in str(error.value)
 
 
-@pytest.mark.parametrize(("name", "source"), PRE_TRAINED_WITH)
-def test_a_benchmark_sees_images_as_its_pre_training_did(name: str, source: str) -> None:
+def test_a_benchmark_sees_images_as_its_pre_training_did(subtests: pytest.Subtests) -> None:
+    for name, source in PRE_TRAINED_WITH:
+        with subtests.test(f"{name}: {source}"):
+            _check_backbone(name, source)
+
+
+def _check_backbone(name: str, source: str) -> None:
     judged, trained = Config.fromfile(BENCHMARKS / name), Config.fromfile(ROOT / source)
     for key in ("mean", "std", "to_rgb"):
         assert judged.data_preprocessor[key] == trained.data_preprocessor[key], key

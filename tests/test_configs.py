@@ -53,8 +53,13 @@ def test_there_are_configs() -> None:
     assert {"unmix/mocov2_r50_in1k.py", "unmix/moco_r18_cifar10.py"} <= set(CONFIGS)
 
 
-@pytest.mark.parametrize("name", CONFIGS)
-def test_config_fits_together(name: str, tmp_path: Path) -> None:
+def test_configs_fit_together(tmp_path: Path, subtests: pytest.Subtests) -> None:
+    for name in CONFIGS:
+        with subtests.test(name):
+            _check_parts(name, tmp_path)
+
+
+def _check_parts(name: str, tmp_path: Path) -> None:
     cfg = Config.fromfile(ROOT / name)
     check_config(_beside_data(cfg, tmp_path))
     assert cfg.train_dataloader.collate_fn == {"type": "default_collate"}
@@ -67,8 +72,15 @@ def test_config_fits_together(name: str, tmp_path: Path) -> None:
     assert cfg.default_scope == "mmpretrain"
 
 
-@pytest.mark.parametrize("name", METHODS)
-def test_config_builds(name: str) -> None:
+@pytest.mark.parametrize("folder", sorted({Path(name).parts[0] for name in METHODS}))
+def test_configs_build(folder: str, subtests: pytest.Subtests) -> None:
+    for name in METHODS:
+        if Path(name).parts[0] == folder:
+            with subtests.test(name):
+                _check_build(name)
+
+
+def _check_build(name: str) -> None:
     cfg = Config.fromfile(ROOT / name)
     model = MODELS.build({**cfg.model, "data_preprocessor": cfg.data_preprocessor})
     assert isinstance(model, MixtureMethod)
@@ -151,22 +163,23 @@ READINGS = [
 the option that the other reading is."""
 
 
-@pytest.mark.parametrize(
-    ("name", "said", "other"), READINGS, ids=[f"{name}-{said}" for name, said, _ in READINGS]
-)
-def test_a_reading_is_named_where_the_recipe_is(name: str, said: str, other: dict) -> None:
-    assert said in " ".join((ROOT / name).read_text().replace("\n# ", " ").split())
-    if other:
-        cfg = Config.fromfile(ROOT / name)
-        before = copy.deepcopy(cfg)
-        cfg.merge_from_dict(other)
-        assert cfg != before
-        with run_length(1000):
-            build(shrunk(cfg))
+def test_a_reading_is_named_where_the_recipe_is(subtests: pytest.Subtests) -> None:
+    for name, said, other in READINGS:
+        with subtests.test(f"{name}: {said}"):
+            assert said in " ".join((ROOT / name).read_text().replace("\n# ", " ").split())
+            if other:
+                cfg = Config.fromfile(ROOT / name)
+                before = copy.deepcopy(cfg)
+                cfg.merge_from_dict(other)
+                assert cfg != before
+                with run_length(1000):
+                    build(shrunk(cfg))
 
 
 def test_mixing_both_branches_changes_the_mixture_alone() -> None:
-    for path in sorted((ROOT / "unmix").glob("*_both_*.py")):
+    paths = sorted((ROOT / "unmix").glob("*_both_*.py"))
+    assert paths
+    for path in paths:
         both, single = Config.fromfile(path), Config.fromfile(str(path).replace("_both", ""))
         assert both.data_preprocessor.mixer.pop("views") == (0, 1)
         assert both.model.mix_head.pop("pairing") == "mixed"

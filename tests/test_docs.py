@@ -31,8 +31,13 @@ def _code(page: Path) -> list[str]:
     return re.findall(r"```python\n(.*?)```", page.read_text(), re.S)
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
-def test_files_that_a_page_names_exist(page: Path) -> None:
+def test_files_that_a_page_names_exist(subtests: pytest.Subtests) -> None:
+    for page in PAGES:
+        with subtests.test(page.relative_to(ROOT).as_posix()):
+            _check_names(page)
+
+
+def _check_names(page: Path) -> None:
     text = page.read_text()
     named = set(
         re.findall(r"\b(?:configs|tools|docs|mixssl)/[\w/.-]+\.(?:py|sh|md|png|yml|csv)\b", text)

@@ -51,13 +51,13 @@ OTHERS = list(_others())
 
 
 def _pairs(recipes: Any, carried: bool) -> list[Any]:
-    return [
-        pytest.param(name, recipe, id=f"{name}-{recipe.name}")
+    """Each method, and the recipes that it carries, or that it does not."""
+    found = {
+        name: [recipe for recipe in recipes if carried != bool(GRID.lacking(method, recipe))]
         for name, method in METHODS.items()
         if name in CONFIGS
-        for recipe in recipes
-        if carried != bool(GRID.lacking(method, recipe))
-    ]
+    }
+    return [pytest.param(name, those, id=name) for name, those in found.items() if those]
 
 
 def _config(method: str, recipe: Any) -> dict:
@@ -94,9 +94,15 @@ def test_every_mixer_and_every_head_is_in_a_recipe() -> None:
     )
 
 
-@pytest.mark.parametrize(("method", "recipe"), _pairs(GRID.RECIPES, carried=True))
-def test_a_pair_trains(method: str, recipe: Any) -> None:
+@pytest.mark.parametrize(("method", "recipes"), _pairs(GRID.RECIPES, carried=True))
+def test_a_pair_trains(method: str, recipes: list[Any], subtests: pytest.Subtests) -> None:
     """Three steps, twice: what each promises is asserted there, and both are the same bit by bit."""
+    for recipe in recipes:
+        with subtests.test(recipe.name):
+            _train_twice(method, recipe)
+
+
+def _train_twice(method: str, recipe: Any) -> None:
     first, second = (three_steps(_config(method, recipe), recipe.widths) for _ in range(2))
     assert not first.idle, "without a gradient, which distributed training refuses"
     if recipe.mixer is not None:
@@ -107,14 +113,26 @@ def test_a_pair_trains(method: str, recipe: Any) -> None:
         assert torch.equal(value, second.state[name]), name
 
 
-@pytest.mark.parametrize(("method", "recipe"), _pairs(OTHERS, carried=True))
-def test_any_mixer_trains_with_any_head_that_reads_it(method: str, recipe: Any) -> None:
-    assert not three_steps(_config(method, recipe), recipe.widths).idle
+@pytest.mark.parametrize(("method", "recipes"), _pairs(OTHERS, carried=True))
+def test_any_mixer_trains_with_any_head_that_reads_it(
+    method: str, recipes: list[Any], subtests: pytest.Subtests
+) -> None:
+    for recipe in recipes:
+        with subtests.test(recipe.name):
+            assert not three_steps(_config(method, recipe), recipe.widths).idle
 
 
-@pytest.mark.parametrize(("method", "recipe"), _pairs([*GRID.RECIPES, *OTHERS], carried=False))
-def test_a_pair_that_cannot_train_is_refused(method: str, recipe: Any) -> None:
+@pytest.mark.parametrize(("method", "recipes"), _pairs([*GRID.RECIPES, *OTHERS], carried=False))
+def test_a_pair_that_cannot_train_is_refused(
+    method: str, recipes: list[Any], subtests: pytest.Subtests
+) -> None:
     """In one line that names the method or the mixture and says a way out, when the model is built."""
+    for recipe in recipes:
+        with subtests.test(recipe.name):
+            _check_refusal(method, recipe)
+
+
+def _check_refusal(method: str, recipe: Any) -> None:
     model = {} if "scales" in GRID.lacking(METHODS[method], recipe) else recipe.model
     with pytest.raises((ValueError, TypeError)) as refusal:
         build(config(method, recipe.mixer, recipe.head, model))
@@ -128,18 +146,22 @@ def test_a_pair_that_cannot_train_is_refused(method: str, recipe: Any) -> None:
     assert any(way in message for way in (": choose", ": set", "or choose")), message
 
 
-@pytest.mark.parametrize("mixer", MIXER_CONFIGS)
 @pytest.mark.parametrize("head", HEAD_CONFIGS)
-def test_a_head_reads_a_mixer_or_names_the_way_out(mixer: str, head: str) -> None:
-    one, other = MIXERS.build(MIXER_CONFIGS[mixer]), MODELS.build(HEAD_CONFIGS[head])
-    assert isinstance(other, MixHead)
-    fits = one.layout in other.layouts
-    if fits and (not isinstance(other, OverlapHead) or len(one.views) == 2):
-        other.check_mixer(one)
+def test_a_head_reads_a_mixer_or_names_the_way_out(head: str, subtests: pytest.Subtests) -> None:
+    for name, mixer in MIXER_CONFIGS.items():
+        with subtests.test(name):
+            _check_reading(MIXERS.build(mixer), MODELS.build(HEAD_CONFIGS[head]))
+
+
+def _check_reading(mixer: Any, head: Any) -> None:
+    assert isinstance(head, MixHead)
+    fits = mixer.layout in head.layouts
+    if fits and (not isinstance(head, OverlapHead) or len(mixer.views) == 2):
+        head.check_mixer(mixer)
     else:
         way_out = r"set views=\(0, 1\)" if fits else "choose the head made for this mixer"
         with pytest.raises(ValueError, match=way_out) as refusal:
-            other.check_mixer(one)
+            head.check_mixer(mixer)
         assert "\n" not in str(refusal.value)
 
 

@@ -48,12 +48,6 @@ def _scope() -> Iterator[None]:
         yield
 
 
-@pytest.fixture(scope="module", params=RECIPES)
-def recipe(request: pytest.FixtureRequest) -> tuple[Built, Mapping[str, Any]]:
-    """A recipe, built once for all that is asked of it, and its facts."""
-    return Built(Config.fromfile(PAPERS.CONFIGS / request.param)), PAPERS.facts(request.param)
-
-
 def test_the_page_is_what_the_tool_writes() -> None:
     assert PAPERS.PAGE.read_text() == PAPERS.page(), "run python docs/papers.py"
 
@@ -74,10 +68,16 @@ def test_every_table_and_figure_of_the_papers_is_there() -> None:
         assert all(re.search(rf"Figures?[^T]* {number} ", names) for number in figures), folder
 
 
-@pytest.mark.parametrize(
-    "row", ROWS, ids=lambda row: f"{row.paper}, {row.table}, {row.name}, {row.setting}"
-)
-def test_a_row_says_what_stands_for_it(row: Any) -> None:
+@pytest.mark.parametrize("folder", PAPERS.PAPERS)
+def test_a_row_says_what_stands_for_it(folder: str, subtests: pytest.Subtests) -> None:
+    rows = PAPERS.rows(folder)
+    assert rows
+    for row in rows:
+        with subtests.test(f"{row.table}, {row.name}, {row.setting}"):
+            _check_row(row)
+
+
+def _check_row(row: Any) -> None:
     assert row.published and row.status in ("recipe", "command", "refused")
     if row.refused:
         assert row.config is None and len(row.refused) > 20
@@ -202,15 +202,22 @@ def test_a_set_of_facts_has_one_home_and_is_used() -> None:
     assert len(sets) == len(set(sets)) and set(sets) == used
 
 
-def test_the_model_is_the_papers(recipe: tuple[Built, Mapping[str, Any]]) -> None:
-    built, facts = recipe
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_recipe_is_the_papers(name: str, subtests: pytest.Subtests) -> None:
+    """Built once for all that is asked of it."""
+    built, facts = Built(Config.fromfile(PAPERS.CONFIGS / name)), PAPERS.facts(name)
+    for check in (_check_model, _check_data, _check_views, _check_rates, _check_optimizer):
+        with subtests.test(check.__name__):
+            check(built, facts)
+
+
+def _check_model(built: Built, facts: Mapping[str, Any]) -> None:
     for name, check in CHECKS.items():
         if name in facts:
             assert check(built, facts[name]) == facts[name], name
 
 
-def test_the_data_are_the_papers(recipe: tuple[Built, Mapping[str, Any]]) -> None:
-    built, facts = recipe
+def _check_data(built: Built, facts: Mapping[str, Any]) -> None:
     cfg, dataset = built.cfg, built.cfg.train_dataloader.dataset
     name, split = facts["data"].split()
     assert dataset.type.removeprefix("mixssl.") == name
@@ -223,11 +230,8 @@ def test_the_data_are_the_papers(recipe: tuple[Built, Mapping[str, Any]]) -> Non
         assert judge in RECIPES or judge in PROTOCOLS, judge
 
 
-def test_views_come_out_as_the_paper_makes_them(
-    recipe: tuple[Built, Mapping[str, Any]],
-) -> None:
+def _check_views(built: Built, facts: Mapping[str, Any]) -> None:
     """Pushed through the transforms: how many, how large, and what happens to how many of them."""
-    built, facts = recipe
     sizes = []
     for count, steps in built.views:
         key = json.dumps([repr(step) for step in steps])
@@ -244,8 +248,7 @@ def test_views_come_out_as_the_paper_makes_them(
     assert sizes == facts["views"]
 
 
-def test_learning_rates_are_the_papers(recipe: tuple[Built, Mapping[str, Any]]) -> None:
-    built, facts = recipe
+def _check_rates(built: Built, facts: Mapping[str, Any]) -> None:
     schedule, lr, epochs = facts["schedule"], facts["lr"], facts["epochs"]
     rates = learning_rates(built.cfg, epochs)
     for epoch in telling_epochs(schedule, epochs):
@@ -257,10 +260,7 @@ def test_learning_rates_are_the_papers(recipe: tuple[Built, Mapping[str, Any]]) 
         assert part.end == schedule["warmup"]
 
 
-def test_the_optimizer_treats_each_parameter_as_the_paper_does(
-    recipe: tuple[Built, Mapping[str, Any]],
-) -> None:
-    built, facts = recipe
+def _check_optimizer(built: Built, facts: Mapping[str, Any]) -> None:
     exceptions = facts.get("exceptions", {})
     for name, group in built.groups.items():
         expected = {key: facts[key] for key in ("lr", "weight_decay")}

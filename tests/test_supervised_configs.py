@@ -13,6 +13,7 @@ from mmpretrain.utils import register_all_modules
 
 ROOT = Path(__file__).parents[1] / "configs/amix"
 CONFIGS = sorted(path.stem for path in ROOT.glob("supervised_*.py"))
+assert CONFIGS
 
 
 @pytest.fixture(autouse=True)
@@ -22,8 +23,15 @@ def _scope() -> Iterator[None]:
         yield
 
 
-@pytest.mark.parametrize("name", CONFIGS)
-def test_every_epoch_is_tested_and_the_median_of_the_last_counts(name: str) -> None:
+def test_every_epoch_is_tested_and_the_median_of_the_last_counts(
+    subtests: pytest.Subtests,
+) -> None:
+    for name in CONFIGS:
+        with subtests.test(name):
+            _check_testing(name)
+
+
+def _check_testing(name: str) -> None:
     cfg = Config.fromfile(ROOT / f"{name}.py")
     data = name.rsplit("_", 1)[1]
     assert cfg.data_preprocessor.num_classes == cfg.model.head.num_classes
@@ -37,8 +45,13 @@ def test_every_epoch_is_tested_and_the_median_of_the_last_counts(name: str) -> N
     assert cfg.val_dataloader.dataset.split == ("val" if data in ("tiny", "in1k") else "test")
 
 
-@pytest.mark.parametrize("name", CONFIGS)
-def test_the_block_reads_the_maps_of_the_third_stage(name: str) -> None:
+def test_the_block_reads_the_maps_of_the_third_stage(subtests: pytest.Subtests) -> None:
+    for name in CONFIGS:
+        with subtests.test(name):
+            _check_block(name)
+
+
+def _check_block(name: str) -> None:
     cfg = Config.fromfile(ROOT / f"{name}.py")
     model = MODELS.build({**cfg.model, "data_preprocessor": cfg.data_preprocessor})
     assert model.data_preprocessor._enable_normalize

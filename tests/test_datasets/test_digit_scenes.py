@@ -86,7 +86,9 @@ def test_boxes_are_tight_and_overlap_no_more_than_allowed(max_overlap: float) ->
 
 
 def test_masks_show_ink() -> None:
-    for sample in _scenes(clutter=0, brightness=40, noise=5):
+    scenes = _scenes(clutter=0, brightness=40, noise=5)
+    assert len(scenes) == 30
+    for sample in scenes:
         ink = np.zeros((128, 128), dtype=bool)
         for instance in sample["instances"]:
             ink |= _decode(instance["mask"])

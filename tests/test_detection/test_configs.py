@@ -91,8 +91,9 @@ def _bare(model: nn.Module) -> Runner:
 
 
 @pytest.mark.parametrize("name", PAPERS)
-def test_what_normalises_is_not_decayed(name: str) -> None:
+def test_norms_are_synchronised_trained_and_not_decayed(name: str) -> None:
     cfg = _config(name)
+    _check_norms(name, cfg)
     model = build_detector(shrunk_detector(cfg))
     wrapper = Runner.build_optim_wrapper(_bare(model), copy.deepcopy(cfg.optim_wrapper))
     decay = {
@@ -103,21 +104,27 @@ def test_what_normalises_is_not_decayed(name: str) -> None:
             assert decay[id(parameter)] == (0 if isinstance(module, _BatchNorm) else 1e-4)
 
 
-@pytest.mark.parametrize("name", PAPERS)
-def test_pixels_are_normalised_as_in_pre_training(name: str) -> None:
+def test_pixels_are_normalised_as_in_pre_training(subtests: pytest.Subtests) -> None:
     pretraining = Config.fromfile(ROOT / "configs/unmix/mocov2_r50_in1k.py").data_preprocessor
     images = torch.randint(0, 256, (1, 3, 32, 64), dtype=torch.uint8)  # BGR, as files are loaded
     pretraining.pop("mixer")
     with DefaultScope.overwrite_default_scope("mmpretrain"):
         views = MODELS.build(pretraining)({"inputs": [images, images], "data_samples": None}, True)
-    detector = MODELS.build(_config(name).model.data_preprocessor)
     batch = _batch(masks=False)
-    found = detector({"inputs": [images[0]], "data_samples": batch["data_samples"][:1]}, True)
-    assert torch.equal(found["inputs"], views["inputs"][0])
+    for name in PAPERS:
+        with subtests.test(name):
+            detector = MODELS.build(_config(name).model.data_preprocessor)
+            given = {"inputs": [images[0]], "data_samples": batch["data_samples"][:1]}
+            assert torch.equal(detector(given, True)["inputs"], views["inputs"][0])
 
 
-@pytest.mark.parametrize("name", PAPERS)
-def test_schedule_scales_and_precise_bn_are_the_protocols(name: str) -> None:
+def test_schedule_scales_and_precise_bn_are_the_protocols(subtests: pytest.Subtests) -> None:
+    for name in PAPERS:
+        with subtests.test(name):
+            _check_protocol(name)
+
+
+def _check_protocol(name: str) -> None:
     cfg = _config(name)
     (protocol,) = (PROTOCOL[part] for part in name.split("_") if part in PROTOCOL)
     iterations, drops, warm_up = protocol
@@ -143,9 +150,8 @@ def test_schedule_scales_and_precise_bn_are_the_protocols(name: str) -> None:
     assert cfg.pretrained is None and cfg.model.init_cfg.type == "mixssl.PretrainedBackbone"
 
 
-@pytest.mark.parametrize("name", PAPERS)
-def test_norms_are_synchronised_and_none_is_frozen(name: str) -> None:
-    model = MODELS.build(_config(name).model)
+def _check_norms(name: str, cfg: Config) -> None:
+    model = MODELS.build(cfg.model)
     norms = [module for module in model.modules() if isinstance(module, _BatchNorm)]
     assert norms and all(isinstance(module, nn.SyncBatchNorm) for module in norms)
     assert all(parameter.requires_grad for parameter in model.parameters())
@@ -203,13 +209,15 @@ def test_difficult_objects_are_trained_on_and_not_counted(tmp_path: Path) -> Non
     assert sample.gt_instances.bboxes.tensor.tolist() == [[0, 0, 39, 39]]
 
 
-@pytest.mark.parametrize("name", PAPERS)
-def test_transforms_and_collation_are_found(name: str) -> None:
-    cfg = _config(name)
-    for step in (*cfg.train_pipeline, *cfg.test_pipeline):
-        TRANSFORMS.build(copy.deepcopy(step))
-    for loader in (cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader):
-        assert loader.collate_fn == {"type": "pseudo_collate"}  # images of a batch differ in size
+def test_transforms_and_collation_are_found(subtests: pytest.Subtests) -> None:
+    for name in PAPERS:
+        with subtests.test(name):
+            cfg = _config(name)
+            for step in (*cfg.train_pipeline, *cfg.test_pipeline):
+                TRANSFORMS.build(copy.deepcopy(step))
+            for loader in (cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader):
+                # Images of a batch differ in size.
+                assert loader.collate_fn == {"type": "pseudo_collate"}
 
 
 def test_a_run_trains_measures_and_tests(tmp_path: Path, capfd: pytest.CaptureFixture) -> None:

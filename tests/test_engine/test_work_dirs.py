@@ -75,5 +75,8 @@ def test_a_file_system_without_locks_is_used_without(
         raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
 
     monkeypatch.setattr(fcntl, "lockf", no_locks)
+    (tmp_path / ".epoch_1.pth.17.part").touch()
     hold(tmp_path)
+    assert (tmp_path / ".lock").read_text().startswith(f"process {os.getpid()} on ")
+    assert not list(tmp_path.glob(".*.part"))
     let_go(tmp_path)

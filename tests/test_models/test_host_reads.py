@@ -28,16 +28,18 @@ STEPS = 3
 SINGLE = [GRID.Recipe("no mixture", "", None, None), GRID.RECIPES[0]]
 
 
-def _cases() -> Iterator[Any]:
-    """Every method without and with Un-Mix, and every recipe on a method that carries it."""
+def _cases() -> dict[str, list[Any]]:
+    """Every method without and with Un-Mix, and every recipe on a method that carries it; by method."""
     methods, seen = GRID.methods(), set()
+    cases: dict[str, list[Any]] = {name: [] for name in methods}
     for name in sorted(methods, key=lambda name: name != "MixMoCo"):
         for recipe in [*SINGLE, *GRID.RECIPES]:
             if GRID.lacking(methods[name], recipe):
                 continue
             if recipe in SINGLE or recipe.name not in seen:
                 seen.add(recipe.name)
-                yield pytest.param(name, recipe, id=f"{name}-{recipe.name}")
+                cases[name].append(recipe)
+    return cases
 
 
 @pytest.fixture(autouse=True)
@@ -65,8 +67,15 @@ def _reads(model: Any, widths: tuple[float, ...]) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize(("method", "recipe"), list(_cases()))
-def test_a_step_reads_nothing(method: str, recipe: Any) -> None:
+@pytest.mark.parametrize(("method", "recipes"), _cases().items())
+def test_a_step_reads_nothing(method: str, recipes: list[Any], subtests: pytest.Subtests) -> None:
+    assert recipes
+    for recipe in recipes:
+        with subtests.test(recipe.name):
+            _check_step(method, recipe)
+
+
+def _check_step(method: str, recipe: Any) -> None:
     model = build(config(method, recipe.mixer, recipe.head, recipe.model))
     assert isinstance(model, MixtureMethod) and method in CONFIGS
     start(model)

@@ -76,5 +76,7 @@ def _shuffle(rank: int) -> dict:
 
 
 def test_two_ranks_shuffle_as_mmpretrain_does() -> None:
-    for rank in run_ranks(_shuffle):
+    ranks = run_ranks(_shuffle)
+    assert len(ranks) == 2
+    for rank in ranks:
         assert all(rank.values()), rank

@@ -54,7 +54,10 @@ def test_layers_can_be_chosen() -> None:
 
 
 def test_equal_weights_can_be_drawn() -> None:
-    weights_figure({"one": {"conv": torch.zeros(2, 2, 3, 3)}})
+    figure = weights_figure({"one": {"conv": torch.zeros(2, 2, 3, 3)}})
+    (panel,) = (axis for axis in figure.axes if axis.axison)
+    low, high = panel.get_xlim()
+    assert low < 0 < high
 
 
 @pytest.mark.parametrize(
