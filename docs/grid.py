@@ -30,6 +30,8 @@ REASONS = {
     SCALES: "needs a bank per input size; only MoCo's adapter has them.",
     TEACHER: "is compared with itself, which teaches something only where the target comes from a frozen teacher.",
     BANK: "makes negatives from a MoCo queue. It mixes no pixels, and any mixture may run beside it.",
+    "cells": "compares regions of the last map by the method's own neck, which this method's adapter does not pool.",
+    "blends": "is compared with a mean of embeddings, which this method's loss does not take for a target.",
 }
 """Why a pair is refused, by what the method lacks."""
 
@@ -168,6 +170,16 @@ RECIPES = (
         "MixCo and CutMix",
         "several",
         *_stack((_mixer("MixCo"), _head("MixCoHead")), (_mixer("CutMix"), CROSS)),
+    ),
+    Recipe(
+        "Mixed Barlow Twins",
+        "blended_targets",
+        _mixer("MixUp", partner_view=1),
+        _head("BlendHead", pairing="own", loss_weight=4.0),
+    ),
+    Recipe("Un-Mix, the targets blended", "blended_targets", UNMIX, _head("BlendHead")),
+    Recipe(
+        "RegionCL", "regioncl", _mixer("RegionCL", stride=2, cells=(1, 3)), _head("RegionCLHead")
     ),
     Recipe("AMix-I", "amix", _mixer("AMix"), _head("AMixHead"), {"mix_block": MIX_BLOCK}),
     Recipe(

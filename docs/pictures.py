@@ -115,6 +115,20 @@ def several(views: Sequence[Tensor], norm: Norm) -> Figure:
     return mixture_figure(views, shown, *norm, rows=[3, 3, 3, 3], title=title)
 
 
+def blended_targets(views: Sequence[Tensor], norm: Norm) -> Figure:
+    """Four digits of view 0, with partners of view 1."""
+    shown = [mixed for seed in range(4, 8) for mixed in mix(views, seed, "MixUp", partner_view=1)]
+    title = "Mixed Barlow Twins: partners come from the other view, a λ for the batch"
+    return mixture_figure(views, shown, *norm, title=title)
+
+
+def regioncl(views: Sequence[Tensor], norm: Norm) -> Figure:
+    """Boxes of whole cells, four pixels a side."""
+    shown = [m for seed in range(4) for m in mix(views, seed, "RegionCL", stride=4, cells=(2, 3))]
+    title = "RegionCL: a box of whole cells, here four by four pixels, of the reversed batch"
+    return mixture_figure(views, shown, *norm, title=title)
+
+
 def overlap(views: Sequence[Tensor], norm: Norm) -> Figure:
     """PatchMix on top, SDMP's small pictures below; the mixtures of both views."""
     shown = [*mix(views, 1, "PatchMix", patch=4), *mix(views, 5, "SDMP", kinds=("resizemix",))]
@@ -222,6 +236,8 @@ def main() -> None:
         scalemix,
         several,
         distill,
+        blended_targets,
+        regioncl,
     ):
         given = three if draw in (scalemix, several) else views
         print(save_figure(draw(given, (mean, std)), out / f"mixtures_{draw.__name__}.png"))

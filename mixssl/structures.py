@@ -8,11 +8,13 @@ Shapes: N batch, M rows of a mixture (N, or N/2 for MixCo), C channels, H height
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import starmap
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
+import torch
 from torch import Tensor
 
 if TYPE_CHECKING:
@@ -20,11 +22,14 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BLOCK",
+    "CANVAS",
     "ENCODER",
     "GLOBAL",
     "IMAGE",
     "LOCAL",
+    "PASTE",
     "AnyTerm",
+    "Blend",
     "ClusterTerm",
     "EmbeddingId",
     "MixedView",
@@ -34,6 +39,7 @@ __all__ = [
     "Term",
     "TwoWayTerm",
     "View",
+    "evenly",
     "select",
 ]
 
@@ -43,6 +49,10 @@ LOCAL = "local"
 """Region of an embedding pooled inside a mixture's box."""
 GLOBAL = "global"
 """Region of an embedding pooled outside a mixture's box."""
+CANVAS = "canvas"
+"""Region of an embedding of the cells outside a mixture's box, by the method's own neck."""
+PASTE = "paste"
+"""Region of an embedding of the cells inside a mixture's box, by the method's own neck."""
 ENCODER = "encoder"
 """A learned mixture that the encoder learns from, by masks without gradient."""
 BLOCK = "block"
@@ -93,6 +103,48 @@ class EmbeddingId(NamedTuple):
     view: int
     region: str = IMAGE
 
+    def numbered(self, number: Callable[[int], int]) -> EmbeddingId:
+        """The same embedding of a view under another number."""
+        return self._replace(view=number(self.view))
+
+
+class Blend(NamedTuple):
+    """A target that is a weighted mean of embeddings; only targets are blended.
+
+    Attributes:
+        parts: What it is the mean of, each an embedding, its row for each row of the online embedding, (M,), int64, or
+            None for the identity, and its weight, a number or (M,). Weights add up to 1.
+    """
+
+    parts: tuple[tuple[EmbeddingId, Tensor | None, Tensor | float], ...]
+
+    @property
+    def view(self) -> int:
+        """That of the first part."""
+        return self.parts[0][0].view
+
+    @property
+    def region(self) -> str:
+        """That of the parts."""
+        return self.parts[0][0].region
+
+    def of(self, embeddings: Mapping[EmbeddingId, Tensor]) -> Tensor:
+        """The mean of what the parts name, (M, D), in fp32."""
+        means = []
+        for eid, rows, weight in self.parts:
+            rows_of = embeddings[eid].float() if rows is None else embeddings[eid][rows].float()
+            means.append(rows_of * (weight[:, None] if isinstance(weight, Tensor) else weight))
+        return torch.stack(means).sum(dim=0)
+
+    def numbered(self, number: Callable[[int], int]) -> Blend:
+        """The same blend of views under other numbers."""
+        return Blend(tuple((eid.numbered(number), *rest) for eid, *rest in self.parts))  # type: ignore[misc]
+
+
+def evenly(ids: Sequence[EmbeddingId]) -> EmbeddingId | Blend:
+    """The mean of embeddings as a target; a single one is its own."""
+    return ids[0] if len(ids) == 1 else Blend(tuple((eid, None, 1 / len(ids)) for eid in ids))
+
 
 class View(NamedTuple):
     """A batch that a method is about to encode.
@@ -139,8 +191,9 @@ class _Term:
 
     @property
     def targets(self) -> tuple[EmbeddingId, ...]:
-        """What the term compares with."""
-        return (self.target,)  # type: ignore[attr-defined]  # ClusterTerm alone has none, and says so
+        """Embeddings that the term compares with."""
+        target: EmbeddingId | Blend = self.target  # type: ignore[attr-defined]  # ClusterTerm alone has none
+        return (target,) if isinstance(target, EmbeddingId) else tuple(p[0] for p in target.parts)
 
     def with_weight(self, weight: Tensor | float) -> Self:
         """The same comparison under another weight."""
@@ -156,17 +209,20 @@ class Term(_Term):
 
     Attributes:
         online: Embedding that receives the gradient.
-        target: Embedding it is compared with.
+        target: Embedding it is compared with, or a mean of several, for methods that are capable of it.
         rows: Row of the target for each row of the online embedding, (M,), int64; None for the identity.
         weight: Weight of the comparison: a number, or a tensor (M,) with a weight per row.
         name: Key in the loss dict; terms of the same name are summed. Must contain "loss" and not be "loss".
+        negative: An online embedding that each row is told apart from besides, by methods with negatives, without
+            gradient; None for none. A method finds the embedding itself here, (M, D).
     """
 
     online: EmbeddingId
-    target: EmbeddingId
+    target: EmbeddingId | Blend
     rows: Tensor | None = None
     weight: Tensor | float = 1.0
     name: str = "loss_clean"
+    negative: EmbeddingId | Tensor | None = None
     order: ClassVar[int] = 0
     own_loss: ClassVar[bool] = True
 
@@ -187,6 +243,13 @@ class Term(_Term):
         Returns:
             For each term a loss per row, (M,), or a scalar where the loss does not decompose over rows.
         """
+        if any(map(attrgetter("negative"), terms)):
+            terms = [
+                replace(term, negative=step.online[term.negative].detach())
+                if term.negative
+                else term
+                for term in terms
+            ]
         return method.compare(step.online[terms[0].online], step.targets, terms)
 
 

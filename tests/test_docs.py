@@ -16,6 +16,7 @@ from support.grid import BACKBONE, CONFIGS, READS, REGIONAL, three_steps
 from support.methods_more import projector, run_length
 from support.tiny import WIDTH, build, preprocessor, total, views
 from support.tools import call_tool, load_tool
+from torch.nn import functional as F
 
 from mixssl.registry import MIXERS, MODELS
 
@@ -23,7 +24,7 @@ ROOT = Path(__file__).parents[1]
 MIXTURE_PAGES = sorted((ROOT / "docs/en/mixtures").glob("*.md"))
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
-WORKED_EXAMPLES = re.compile("halves|vicreg")
+WORKED_EXAMPLES = re.compile("halves|alignment")
 """Files that a reader is told to write."""
 
 
@@ -85,20 +86,18 @@ def test_the_method_of_add_a_method_works() -> None:
         assert trained.losses[0].keys() == {"loss_clean", "loss_mix"} and not trained.idle
 
         model, x = build(with_mixer(None, None)), views(size=8)
-        z = [model.neck(model.backbone(view))[0] for view in x]
-        assert torch.allclose(total(model.loss(x)), names["vicreg"](*z))
+        z = [F.normalize(model.neck(model.backbone(view))[0], dim=1) for view in x]
+        assert torch.allclose(total(model.loss(x)), names["align_uniform"](*z))
 
         for name, reason in (("MixCo", "candidates"), ("MixUp, a λ per image", "a λ per image")):
             recipe = next(r for r in load_tool("grid", "docs").RECIPES if r.name == name)
             with pytest.raises(ValueError, match=reason):
                 build(with_mixer(recipe.mixer, recipe.head))
     finally:
-        MODELS.module_dict.pop("MixVICReg", None)
-    one = torch.tensor(
-        [[0.0, 1.0], [2.0, 1.0]]
-    )  # centred: columns of deviation √2 and 0, covariance [[2, 0], [0, 0]]
-    flat = 25 * (1 - 1e-2) / 2 / 2  # of the second column, whose deviation counts as √1e-4
-    assert torch.allclose(names["vicreg"](one, one), torch.tensor(2 * flat))
+        MODELS.module_dict.pop("MixAlignUniform", None)
+    one = torch.eye(2)  # a squared distance of 2 within each, and of 4 between one and its opposite
+    assert torch.allclose(names["align_uniform"](one, -one), torch.tensor(4.0 - 4.0), atol=1e-6)
+    assert torch.allclose(names["align_uniform"](one, one), torch.tensor(-4.0))
 
 
 @pytest.mark.parametrize("page", MIXTURE_PAGES, ids=lambda page: page.stem)
@@ -142,7 +141,10 @@ def test_the_config_of_a_mixture_trains(page: Path, number: int) -> None:
     mixer = diff.get("data_preprocessor", {}).get("mixer")
     if mixer and "patch" in mixer:
         mixer["patch"] = 4
+    if mixer and "stride" in mixer:
+        mixer |= {"stride": 2, "cells": (1, 3)}
     extra = MIXERS.build(mixer).extra_views if mixer else 0
+    extra += model.get("key_views", 1) - 1 + model.get("num_views", 2) - 2
     cfg = CONFIGS[name](f"mixssl.{name}", backbone=BACKBONE, **model)
     with run_length():
         three_steps(

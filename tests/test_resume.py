@@ -29,6 +29,7 @@ PAIRS = {
     "MoCo, Inter-Intra": ("MixMoCo", "Inter-Intra, by clusters"),
     "MoCo, two mixtures": ("MixMoCo", "Un-Mix and ScaleMix"),
     "MoCo v3": ("MixMoCoV3", "MixCo"),
+    "Barlow Twins, blended": ("MixBarlowTwins", "Mixed Barlow Twins"),
     "DINO": ("MixDINO", "Un-Mix"),
     "DenseCL": ("MixDenseCL", "MixCo"),
     "BYOL": ("MixBYOL", "Un-Mix, Algorithm 1"),

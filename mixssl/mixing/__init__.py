@@ -23,6 +23,7 @@ from mixssl.mixing.policies import (
     ResizeMix,
     SaliencyMix,
 )
+from mixssl.mixing.regioncl import RegionCL
 from mixssl.mixing.saliency import center_surround
 from mixssl.mixing.sampling import (
     StepRandom,
@@ -60,6 +61,7 @@ __all__ = [
     "PatchMix",
     "Policy",
     "PuzzleMix",
+    "RegionCL",
     "ResizeMix",
     "Saliency",
     "SaliencyMix",

@@ -30,6 +30,8 @@ class Layout(str, Enum):
     """Both views are mixed within the batch, each with boxes of its own."""
     SWAPPED_BOXES = "swapped boxes of two views"
     """The two views of an image swap a box."""
+    CELLS = "boxes of whole cells"
+    """Every mixture has a row per image, and a box of whole cells of the feature map."""
     STACK = "several mixtures"
     """Each mixture is one of several mixers'."""
     CROPS = "crops of one image"

@@ -68,15 +68,20 @@ class UnMix(Mixer):
 
 
 def global_mixture(
-    images: Tensor, source: int, lam: Tensor, partner: Tensor | None = None
+    images: Tensor,
+    source: int,
+    lam: Tensor,
+    partner: Tensor | None = None,
+    others: Tensor | None = None,
 ) -> MixedView:
-    """Blends a view with another order of its batch.
+    """Blends a view with another order of its batch, or of another view's.
 
     Args:
         images: (N, C, H, W).
         source: Number of the view.
         lam: (1,) or (N,), in [0, 1]; outside it a ValueError is raised.
         partner: Image blended into each, (N,), int64; None for the reversed batch.
+        others: The view that partners come from, (N, C, H, W); None for the same.
 
     Returns:
         The mixture, its mask constant over each image.
@@ -89,7 +94,8 @@ def global_mixture(
     )
     lam = _checked(lam).expand(len(images)).to(device, non_blocking=True)
     mask = lam.view(-1, 1, 1, 1).expand(-1, 1, height, width)
-    return rows_mixture(blend(images, images[partner], lam), source, partner, lam, mask)
+    mixed = blend(images, (images if others is None else others)[partner], lam)
+    return rows_mixture(mixed, source, partner, lam, mask)
 
 
 def region_mixture(

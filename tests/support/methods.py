@@ -61,11 +61,18 @@ def barlowtwins(
     return _config(type, mixer, neck, head, changes)
 
 
+def vicreg(type: str = "mixssl.MixVICReg", mixer: dict | None = None, **changes: Any) -> dict:
+    """Config of a VICReg."""
+    cfg = _config(type, mixer, projector(WIDTH * 8, num_layers=3, with_last_bn=False), {}, changes)
+    return {key: value for key, value in cfg.items() if key != "head"}
+
+
 METHODS: dict[str, Callable[..., dict]] = {
     "MixBYOL": byol,
     "MixBarlowTwins": barlowtwins,
     "MixMoCo": moco,
     "MixSimCLR": simclr,
     "MixSimSiam": simsiam,
+    "MixVICReg": vicreg,
 }
 """By the name a method is registered under: a function of (type, mixer, **changes) that gives its config."""

@@ -71,10 +71,15 @@ def shrunk(cfg: Config) -> dict:
         predictor = model.get(head, {}).get("predictor")
         if predictor is not None:
             predictor["in_channels"] = DIM
+    if "BarlowTwins" in model["type"]:
+        model["head"]["in_channels"] = DIM
     if "SwAV" in model["type"]:
         model["head"]["loss"]["num_prototypes"] = 12
         model["neck"]["norm_cfg"] = {"type": "BN1d"}
-    return model | {"data_preprocessor": copy.deepcopy(cfg.data_preprocessor.to_dict())}
+    preprocessor = copy.deepcopy(cfg.data_preprocessor.to_dict())
+    if "stride" in (preprocessor.get("mixer") or {}):
+        preprocessor["mixer"]["stride"] = 4  # 8 cells of 32 pixels, 4 of 16
+    return model | {"data_preprocessor": preprocessor}
 
 
 def _walk(node: dict) -> None:

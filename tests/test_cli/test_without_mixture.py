@@ -22,10 +22,22 @@ from mixssl.registry import MODELS
 
 ROOT = Path(__file__).parents[2] / "configs"
 METHODS_OWN = {
-    "MixMoCo": {"symmetric", "extra_sizes", "share_queue", "hard_negatives", "end_momentum"},
+    "MixMoCo": {
+        "symmetric",
+        "key_views",
+        "extra_sizes",
+        "share_queue",
+        "hard_negatives",
+        "end_momentum",
+    },
     "MixDINO": {"backbone", "neck", "student_temperature", "teacher_temperature"}
     | {"warmup_teacher_temperature", "warmup_teacher_epochs", "center_momentum"}
     | {"base_momentum", "end_momentum", "freeze_last_layer"},
+    "MixDistill": {"backbone", "neck", "teacher", "queue_len", "temperature"}
+    | {"global_weight", "dense_weight"},
+    "MixSimSiam": {"num_views"},
+    "MixBarlowTwins": {"normalize"},
+    "MixVICReg": {"invariance", "variance", "covariance"},
     "MixWMSE": {"backbone", "neck", "w_size", "w_iter", "eps", "seed"},
 }
 """Arguments that our classes add to mmpretrain's and that mean something without a mixture."""

@@ -25,6 +25,7 @@ ARGUMENTS: dict[str, dict] = {
     "Stack": {"mixers": [{"type": "mixssl.UnMix"}, {"type": "mixssl.MixCo"}]},
     "MultiScale": {"mixer": {"type": "mixssl.UnMix"}, "scales": 1},
     "PatchMix": {"patch": 4},
+    "RegionCL": {"stride": 4, "cells": (2, 3)},
 }
 """What a mixer can't be built without, or not for images as small as these."""
 BATCH, SIZE = 8, 16

@@ -15,13 +15,15 @@ from torch import Tensor
 
 from mixssl.structures import MixedView
 
-OURS = ["MixBYOL", "MixBarlowTwins", "MixSimCLR", "MixSimSiam"]
+OURS = ["MixBYOL", "MixBarlowTwins", "MixSimCLR", "MixSimSiam", "MixVICReg"]
 COUPLED = {"MixSimCLR": "mmpretrain.SimCLR", "MixBarlowTwins": "mmpretrain.BarlowTwins"}
 
 
 def _model(name: str, pairing: str | None, parent: str | None) -> torch.nn.Module:
     """A model without batch statistics, which would differ between a half batch and the whole one."""
     config = METHODS[name]
+    if pairing == "blend":
+        return freeze_norms(build(config(mixer=UNMIX, mix_head={"type": "mixssl.BlendHead"})))
     if parent is not None:
         return freeze_norms(build(config(parent)))
     return (
@@ -37,6 +39,8 @@ def _step(model: torch.nn.Module, x: list[Tensor], mixed: MixedView | None) -> T
 
 
 CASES = [(name, pairing, None) for name in OURS for pairing in (None, "cross", "mutual")]
+BLENDED = ["MixBarlowTwins", "MixVICReg"]
+CASES += [(name, "blend", None) for name in BLENDED]
 CASES += [(name, None, parent) for name, parent in COUPLED.items()]
 
 
@@ -106,6 +110,11 @@ def test_two_ranks_have_the_gradient_of_one_process(
     ranks: list[dict], name: str, pairing: str | None
 ) -> None:
     _assert_factor(ranks, (name, pairing, None), 1.0)
+
+
+@pytest.mark.parametrize("name", BLENDED)
+def test_two_ranks_blend_targets_as_one_process_does(ranks: list[dict], name: str) -> None:
+    _assert_factor(ranks, (name, "blend", None), 1.0)
 
 
 @pytest.mark.parametrize("name", COUPLED)

@@ -9,8 +9,11 @@ from mmengine.optim import OptimWrapper
 from mmpretrain.models.utils import batch_shuffle_ddp, batch_unshuffle_ddp
 from support.ddp import run_ranks
 from support.tiny import build, moco, sgd, views
+from torch import Tensor
+from torch.nn import functional as F
 
 from mixssl.models.memory import batch_shuffle, batch_unshuffle, local_rows
+from mixssl.structures import select
 
 
 def _train(rank: int) -> dict:
@@ -80,3 +83,67 @@ def test_two_ranks_shuffle_as_mmpretrain_does() -> None:
     assert len(ranks) == 2
     for rank in ranks:
         assert all(rank.values()), rank
+
+
+VARIANTS: dict[str, tuple[dict, int]] = {
+    "MeanEnc": (moco(key_views=2), 3),
+    "RegionCL": (
+        moco(
+            mixer={"type": "mixssl.RegionCL", "stride": 4, "cells": (2, 3)},
+            mix_head={"type": "mixssl.RegionCLHead"},
+        ),
+        2,
+    ),
+    "two mixtures": (
+        moco(
+            mixer={
+                "type": "mixssl.Stack",
+                "mixers": [{"type": "mixssl.UnMix"}, {"type": "mixssl.ScaleMix"}],
+            },
+            mix_head={
+                "type": "mixssl.StackHead",
+                "heads": [{"type": "mixssl.UnMixHead"}, {"type": "mixssl.ScaleMixHead"}],
+            },
+        ),
+        3,
+    ),
+}
+
+
+def _train_variants(rank: int) -> dict:
+    found = {}
+    for name, (cfg, count) in VARIANTS.items():
+        model = build(cfg)
+        torch.manual_seed(100 + rank)
+        wrapped = MMDistributedDataParallel(model, broadcast_buffers=False)
+        wrapper = OptimWrapper(sgd(model))
+        for step in range(3):
+            x = views(8, seed=10 * step + rank, count=count)
+            wrapped.train_step({"inputs": x, "data_samples": None}, wrapper)
+        found[name] = {key: value.clone() for key, value in model.state_dict().items()}
+    return found
+
+
+def _mean_keys(rank: int) -> Tensor:
+    """Keys of two views, without batch statistics, which would depend on how the batch is split."""
+    model = build(moco(key_views=2)).eval()
+    torch.manual_seed(7 * rank)
+    whole = views(16, count=3)
+    x = [view[8 * rank : 8 * rank + 8] for view in whole]
+    step = model.plan(x)
+    keys = model.encode_target(select(step.views, step.target_ids), {})
+    alone = F.normalize(sum(model.encoder_k(view)[0] for view in x[1:]), dim=1)
+    return (keys[step.terms[0].target] - alone).abs().max()
+
+
+def _variants(rank: int) -> dict:
+    return {"trained": _train_variants(rank), "keys": _mean_keys(rank)}
+
+
+def test_two_ranks_of_the_variants_end_the_same() -> None:
+    one, two = run_ranks(_variants)
+    for name in VARIANTS:
+        for key, value in one["trained"][name].items():
+            if "running" not in key and "num_batches" not in key:  # of each device's own batch
+                assert torch.equal(value, two["trained"][name][key]), (name, key)
+    assert max(one["keys"], two["keys"]) < 1e-6, "each image gets its own key back"

@@ -171,6 +171,21 @@ def _barlowtwins(step: Step, order: list[int]) -> Tensor:
     return loss
 
 
+def _vicreg(step: Step, order: list[int]) -> list[Tensor]:
+    """Squared differences row by row, and with each what the mixture's batch varies and repeats."""
+    one, other = (step.online(images).double() for images in (step.mixed, step.x[1]))
+    count, size = one.shape
+    centred = one - one.mean(0)
+    own = torch.zeros((), dtype=torch.double)
+    for a in range(size):
+        deviation = ((centred[:, a] ** 2).sum() / (count - 1) + 1e-4).sqrt()
+        own = own + 12.5 * (1 - deviation).clamp_min(0) / size
+        for b in range(size):
+            if a != b:
+                own = own + ((centred[:, a] * centred[:, b]).sum() / (count - 1)) ** 2 / size
+    return [25 * ((row - other[j]) ** 2).mean() + own for row, j in zip(one, order, strict=True)]
+
+
 def _wmse(step: Step, order: list[int]) -> list[Tensor]:
     """Distances of normalised whitened embeddings, in the order of the rows, one group being the batch."""
     maps = torch.cat([step.model.backbone(view)[0] for view in step.x])
@@ -229,6 +244,7 @@ AS_IF = {
     "MixSimCLR": _simclr,
     "MixSimSiam": _simsiam,
     "MixSwAV": _swav,
+    "MixVICReg": _vicreg,
     "MixWMSE": _wmse,
 }
 PER_BATCH = ("MixBarlowTwins", "MixWMSE")
@@ -314,6 +330,49 @@ def test_a_mixture_of_crops_stands_for_its_view(name: str) -> None:
     assert len(mix.lam.unique()) > 1 and torch.equal(mix.partner, mix.index)
     whole = mix._replace(lam=torch.ones_like(mix.lam))
     _check(model, step, mix, lambda twin: _weighed(name, twin, whole))
+
+
+def _blended(name: str, step: Step, mix: MixedView, pairing: str) -> Tensor:
+    """A mixture against λ of its own image's embedding and 1 - λ of its partner's, row by row."""
+    own, other = (0, 1) if pairing == "own" else (1, 1)
+    embed = step.momentum if name == "MixBYOL" else step.online
+
+    def mean(z: list[Tensor]) -> Tensor:
+        return torch.stack([lam * z[own][i] + (1 - lam) * z[other][j] for i, j, lam in _rows(mix)])
+
+    z = [embed(view).double() for view in step.x]
+    if name == "MixVICReg":
+        other = mean(z)
+        own = _vicreg(step, list(range(len(other))))  # its distance is to view 1 itself
+        wrong = 25 * ((step.online(step.mixed).double() - z[1]) ** 2).mean(1)
+        right = 25 * ((step.online(step.mixed).double() - other) ** 2).mean(1)
+        return (torch.stack(own) - wrong + right).mean()
+    if name != "MixBarlowTwins":
+        target = mean(z).detach()
+        losses = _predicted(step, target, list(range(len(target))))
+        return {"MixBYOL": 2.0, "MixSimSiam": 0.5}[name] * torch.stack(losses).mean()
+
+    def standardised(z: Tensor) -> Tensor:
+        return (z - z.mean(0)) / (((z - z.mean(0)) ** 2).mean(0) + 1e-5).sqrt()
+
+    one, clean = standardised(step.online(step.mixed).double()), [standardised(v) for v in z]
+    target, loss = mean(clean), torch.zeros((), dtype=torch.double)
+    for view in clean if pairing == "own" else clean[1:]:
+        for a in range(one.shape[1]):
+            for b in range(one.shape[1]):
+                found = (one[:, a] * view[:, b]).mean()
+                loss = loss + 0.0051 * (found - (target[:, a] * view[:, b]).mean()) ** 2
+    return loss
+
+
+@pytest.mark.parametrize("pairing", ["cross", "own"])
+@pytest.mark.parametrize("name", ["MixBYOL", "MixSimSiam", "MixBarlowTwins", "MixVICReg"])
+def test_a_blended_target_is_the_mean_of_the_images(name: str, pairing: str) -> None:
+    mixer = {"type": "mixssl.MixUp", "per_sample": True}
+    mixer |= {"partner_view": 1} if pairing == "own" else {}
+    model, step, mix = _prepare(name, mixer, {"type": "mixssl.BlendHead", "pairing": pairing})
+    assert len(mix.lam.unique()) > 1
+    _check(model, step, mix, lambda twin: _blended(name, twin, mix, pairing))
 
 
 @pytest.mark.parametrize("temperature", [0.05, 0.5])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -21,10 +23,44 @@ class MixUp(BetaPolicy[Tensor]):
         alpha: Of λ ~ Beta(alpha, alpha), > 0.
         per_sample: Whether each image has a λ of its own.
         views: Clean views to mix, with the same partners and λ.
+        partner_view: Clean view that partners come from, >= 0, as Mixed Barlow Twins' from view 1; None for the view
+            that is mixed.
 
     Raises:
         ValueError: If an argument lies outside its range.
     """
+
+    def __init__(
+        self,
+        alpha: float = 1.0,
+        per_sample: bool = False,
+        views: Sequence[int] = (0,),
+        partner_view: int | None = None,
+    ) -> None:
+        super().__init__(alpha, per_sample, views)
+        if partner_view is not None and partner_view < 0:
+            raise ValueError(
+                f"partner_view of MixUp is {partner_view} and must be >= 0, or None for the view that is mixed"
+            )
+        self.partner_view = partner_view
+
+    def __call__(self, views: Sequence[Tensor], generator: torch.Generator) -> list[MixedView]:
+        """Mixes ``self.views`` of the clean views; see :meth:`Mixer.__call__`."""
+        if self.partner_view is None:
+            return super().__call__(views, generator)
+        partner, lam = self.drawn(views, generator)
+        number = self.partner_view
+        if number >= len(views) or views[number].shape != views[self.views[0]].shape:
+            raise ValueError(
+                f"partner_view of MixUp is {number} and must be one of {len(views)} views, of the size of view "
+                f"{self.views[0]}: set num_views of MultiView, or partner_view=None"
+            )
+        return [
+            global_mixture(views[source], source, lam, partner, views[number])._replace(
+                partner_view=number
+            )
+            for source in self.views
+        ]
 
     def draw(self, count: int, height: int, width: int, generator: torch.Generator) -> Tensor:
         """Draws λ."""

@@ -11,7 +11,7 @@ from mmengine.logging import MessageHub
 from mmengine.model import BaseModule
 
 from mixssl.mixing import Layout, Mixer
-from mixssl.structures import AnyTerm, EmbeddingId, MixedView, Pair
+from mixssl.structures import IMAGE, AnyTerm, Blend, EmbeddingId, MixedView, Pair
 
 __all__ = ["MixHead", "epochs_done", "renumbered"]
 
@@ -88,6 +88,18 @@ class MixHead(BaseModule, ABC):
             else self.loss_weight * min(done / self.warmup_epochs, 1.0)
         )
 
+    def scaled(self, terms: Sequence[AnyTerm]) -> list[AnyTerm]:
+        """Clean terms with the weights of whole images times ``clean_weight``, without those of which nothing is left.
+
+        What a method compares besides, as DenseCL its places, mixtures don't take the place of: it stays as it is.
+        """
+        factor = self.clean_weight
+        return [
+            term.with_weight(term.weight * factor) if term.online.region == IMAGE else term
+            for term in terms
+            if factor or term.online.region != IMAGE
+        ]
+
     @abstractmethod
     def terms(self, mixtures: Sequence[MixedView], clean: int) -> Sequence[AnyTerm | Pair]:
         """Assigns labels to mixtures.
@@ -117,8 +129,8 @@ class MixHead(BaseModule, ABC):
 def renumbered(term: Any, number: Callable[[int], int]) -> Any:
     """Gives the views that a term names their numbers in the whole step."""
     ids = {
-        field.name: value._replace(view=number(value.view))
+        field.name: value.numbered(number)
         for field in fields(term)
-        if isinstance(value := getattr(term, field.name), EmbeddingId)
+        if isinstance(value := getattr(term, field.name), (EmbeddingId, Blend))
     }
     return replace(term, **ids)

@@ -5,6 +5,7 @@ from mixssl.models.losses.info_nce import (
     info_nce,
     queue_candidates,
     soft_info_nce,
+    with_negative,
 )
 from mixssl.models.losses.nt_xent import nt_xent
 from mixssl.models.losses.overlap import overlap_shares
@@ -29,4 +30,5 @@ __all__ = [
     "two_way_cross_entropy",
     "whiten",
     "whiten_groups",
+    "with_negative",
 ]

@@ -10,7 +10,7 @@ from mmpretrain.models import ContrastiveHead
 from torch import Tensor
 from torch.nn import functional as F
 
-__all__ = ["contrastive_loss", "info_nce", "queue_candidates", "soft_info_nce"]
+__all__ = ["contrastive_loss", "info_nce", "queue_candidates", "soft_info_nce", "with_negative"]
 
 
 def contrastive_loss(head: Any, positive: Tensor, negatives: Tensor) -> Tensor:
@@ -49,6 +49,24 @@ def info_nce(positive: Tensor, negatives_lse: Tensor) -> Tensor:
         The loss of each row, (M,), >= 0.
     """
     return F.softplus(negatives_lse - positive)
+
+
+def with_negative(
+    negatives_lse: Tensor, query: Tensor, negative: Tensor, temperature: float
+) -> Tensor:
+    """Adds to each row's negatives one of its own.
+
+    Args:
+        negatives_lse: Log-sum-exp of the negatives' logits so far, (M,).
+        query: (M, D), float32.
+        negative: (M, D), without gradient.
+        temperature: Softmax temperature; must be positive.
+
+    Returns:
+        Log-sum-exp of all, (M,).
+    """
+    own = torch.einsum("nc,nc->n", [query, negative.float()])
+    return torch.logaddexp(negatives_lse, own / temperature)
 
 
 def soft_info_nce(

@@ -11,6 +11,7 @@ from mixssl.models.methods.mocov3 import MixMoCoV3
 from mixssl.models.methods.simclr import MixSimCLR
 from mixssl.models.methods.simsiam import MixSimSiam
 from mixssl.models.methods.swav import MixSwAV
+from mixssl.models.methods.vicreg import MixVICReg
 from mixssl.models.methods.wmse import MixWMSE
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "MixSimCLR",
     "MixSimSiam",
     "MixSwAV",
+    "MixVICReg",
     "MixWMSE",
     "MixtureMethod",
 ]

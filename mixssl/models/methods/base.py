@@ -20,7 +20,7 @@ from mixssl.models.heads import MixHead
 from mixssl.models.losses import soft_info_nce, two_way_cross_entropy
 from mixssl.models.methods import checks
 from mixssl.models.momentum import FollowsOptimizer, fused
-from mixssl.models.parts import Clusters, LearnedMasks, Part
+from mixssl.models.parts import Cells, Clusters, LearnedMasks, Part
 from mixssl.registry import MODELS
 from mixssl.structures import (
     IMAGE,
@@ -57,7 +57,8 @@ class MixtureMethod(FollowsOptimizer, _Algorithm):
     Attributes:
         capabilities: What mixtures may ask of the method: ``"rows"``, its loss is a mean over rows, so that each may
             have its own λ; ``"candidates"``, it tells an embedding apart from others, so that soft targets make sense;
-            ``"regions"``, it can pool embeddings over regions.
+            ``"regions"``, it can pool embeddings over regions; ``"cells"``, it embeds regions of the last map by its
+            own neck; ``"blends"``, it can compare with a mean of embeddings.
         mixture_arguments: Arguments of the class's own constructor that are read only where there is a mixer: they go
             with the mixture when it is switched off.
         targets_are_online: Whether targets come from the online encoder too: then whatever is named only as a target is
@@ -118,6 +119,8 @@ class MixtureMethod(FollowsOptimizer, _Algorithm):
         checks.check_mixture(self)
         if self.mixer is not None and self.mixer.learned:
             self.parts.append(LearnedMasks(self, mix_block))
+        if self.mixer is not None and "cells" in self.mix_head.requirements:  # type: ignore[union-attr]  # is checked
+            self.parts.append(Cells())
 
     @property
     def mixer(self) -> Mixer | None:
@@ -222,7 +225,7 @@ class MixtureMethod(FollowsOptimizer, _Algorithm):
         terms: list[AnyTerm] = [*self.clean_terms(len(inputs))]
         if step.mixtures and self.mix_head is not None:
             if self.mix_head.clean_weight != 1.0:
-                terms = _scaled(terms, self.mix_head.clean_weight)
+                terms = self.mix_head.scaled(terms)
             terms += self.mixture_terms(step.mixtures, len(inputs))
         for term in terms:
             step.target_ids += term.targets
@@ -367,7 +370,8 @@ class MixtureMethod(FollowsOptimizer, _Algorithm):
         """
         rows = []
         for term in terms:
-            target = targets[term.target]
+            known = term.target in targets  # a blend is, where the method makes one its own way
+            target = targets[term.target] if known else term.target.of(targets)  # type: ignore[index,union-attr]
             rows.append(target if term.rows is None else target[term.rows])
         return self.pair_losses(online, rows, terms)
 
@@ -438,15 +442,3 @@ class MixtureMethod(FollowsOptimizer, _Algorithm):
         for part in self.parts:
             part.after_optimizer_step()
         super().after_optimizer_step()
-
-
-def _scaled(terms: list[AnyTerm], factor: float) -> list[AnyTerm]:
-    """Clean terms with the weights of whole images multiplied, without those of which nothing would be left.
-
-    What a method compares besides, as DenseCL its places, mixtures don't take the place of: it stays as it is.
-    """
-    return [
-        term.with_weight(term.weight * factor) if term.online.region == IMAGE else term
-        for term in terms
-        if factor or term.online.region != IMAGE
-    ]

@@ -46,7 +46,7 @@ class MixBYOL(MixtureMethod, BYOL):
     """
 
     targets_show_maps = True
-    capabilities = frozenset({"rows"})
+    capabilities = frozenset({"rows", "blends"})
     mixture_arguments = ("region_neck", "region_momentum", "region_head")
 
     def __init__(

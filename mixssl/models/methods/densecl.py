@@ -12,7 +12,7 @@ from mmpretrain.models import DenseCL
 from torch import Tensor
 from torch.nn import functional as F
 
-from mixssl.models.losses import contrastive_loss, info_nce, queue_candidates
+from mixssl.models.losses import contrastive_loss, info_nce, queue_candidates, with_negative
 from mixssl.models.memory import Staged, batch_shuffle, batch_unshuffle, check_queue, enqueue
 from mixssl.models.methods.base import MixtureMethod
 from mixssl.registry import MODELS
@@ -53,7 +53,7 @@ class MixDenseCL(MixtureMethod, DenseCL):
         ValueError: In training, if the total batch does not divide ``queue_len``; if ``joint_bn`` is set.
     """
 
-    capabilities = frozenset({"rows", "candidates"})
+    capabilities = frozenset({"rows", "candidates", "cells"})
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -98,10 +98,15 @@ class MixDenseCL(MixtureMethod, DenseCL):
         return [Term(pair.first, pair.second, pair.rows, pair.weight, pair.name)]
 
     def encode_online(self, views: list[View]) -> dict[EmbeddingId, Tensor]:
-        """Queries, normalised, (M, D); of a view whose places are compared those too, and its map without gradient."""
+        """Queries, normalised, (M, D), and what parts add; where places are compared those, and the map."""
         queries = {}
         for view in views:
             maps = self.backbone(view.images)
+            for part in self.parts:
+                for eid, region in part.embed(self, view, maps, True).items():
+                    queries[eid] = F.normalize(region, dim=1)
+            if IMAGE not in view.regions and _DENSE not in view.regions:
+                continue
             query, grid, _ = self.neck(maps)
             queries[EmbeddingId(view.number)] = F.normalize(query, dim=1)
             if _DENSE in view.regions:
@@ -149,7 +154,13 @@ class MixDenseCL(MixtureMethod, DenseCL):
                 ]
             temperature = self.head.temperature
             lse = (negatives / temperature).logsumexp(dim=1)
-            return [info_nce(positive / temperature, lse) for positive in positives]
+            losses = []
+            for positive, term in zip(positives, terms, strict=True):
+                others = lse
+                if isinstance(term.negative, Tensor):
+                    others = with_negative(lse, query, term.negative, temperature)
+                losses.append(info_nce(positive / temperature, others))
+            return losses
 
     def _dense_loss(self, online: Tensor, target: Tensor) -> Tensor:
         """Mean InfoNCE over all places of all images."""

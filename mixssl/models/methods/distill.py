@@ -159,15 +159,15 @@ class MixDistill(MixtureMethod, _Taught):
     ) -> list[Tensor]:
         """Divergences, (M,); similarities with the queue are computed once for each embedding."""
         if terms[0].online.region == _PLACES:
-            return [token_divergence(targets[t.target], online, self.temperature) for t in terms]
+            return [token_divergence(targets[t.target], online, self.temperature) for t in terms]  # type: ignore[index]  # no blends
         newest = self._newest(targets)
         mine = self._logits(online, newest)
         known: dict[EmbeddingId, Tensor] = {}
         losses = []
         for term in terms:
             if term.target not in known:
-                known[term.target] = self._logits(targets[term.target], newest)
-            theirs = known[term.target]
+                known[term.target] = self._logits(targets[term.target], newest)  # type: ignore[index]
+            theirs = known[term.target]  # type: ignore[index]
             rows = divergence(theirs if term.rows is None else theirs[term.rows], mine)
             losses.append(rows * self.global_weight)
         return losses

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mixssl.mixing import MultiScale
-from mixssl.models.losses import contrastive_loss, info_nce, queue_candidates
+from mixssl.models.losses import contrastive_loss, info_nce, queue_candidates, with_negative
 from mixssl.models.memory import (
     Staged,
     batch_shuffle,
@@ -26,7 +26,18 @@ from mixssl.models.methods.base import MixtureMethod
 from mixssl.models.momentum import FusedCosineEMA, FusedEMA
 from mixssl.models.parts import Part, add_regions
 from mixssl.registry import MODELS
-from mixssl.structures import GLOBAL, IMAGE, LOCAL, AnyTerm, EmbeddingId, Step, Term, View
+from mixssl.structures import (
+    GLOBAL,
+    IMAGE,
+    LOCAL,
+    AnyTerm,
+    Blend,
+    EmbeddingId,
+    Step,
+    Term,
+    View,
+    evenly,
+)
 
 __all__ = ["MixMoCo"]
 
@@ -51,6 +62,9 @@ class MixMoCo(MixtureMethod, MoCo):
     Args:
         symmetric: Also compare view 1 with the key of view 0 and enqueue both keys, as in the CIFAR demo of MoCo's
             authors; the two losses are added.
+        key_views: Views whose mean is the key, >= 1: with 2, views 1 and 2 are encoded as one batch, the mean of what
+            the projector makes of them, normalised, is the positive key and enters the queue (MeanEnc; Wang et al.
+            2022). Only asymmetric and of one size.
         extra_sizes: Width in pixels of each further pair of views; views 0 and 1 have another size.
         share_queue: Whether all sizes share one queue; the paper finds that it hurts.
         queue_mixtures: Whether the keys of whole mixtures are enqueued too, behind the clean ones of the step, so that
@@ -75,13 +89,14 @@ class MixMoCo(MixtureMethod, MoCo):
             ``end_momentum`` is given and the length of the run is unknown.
     """
 
-    capabilities = frozenset({"rows", "candidates", "scales"})
+    capabilities = frozenset({"rows", "candidates", "scales", "cells"})
     mixture_arguments = ("queue_mixtures", "region_neck", "region_momentum")
 
     def __init__(
         self,
         *args: Any,
         symmetric: bool = False,
+        key_views: int = 1,
         extra_sizes: Sequence[int] = (),
         share_queue: bool = False,
         queue_mixtures: bool = False,
@@ -99,7 +114,13 @@ class MixMoCo(MixtureMethod, MoCo):
         self.hard_negatives = None if hard_negatives is None else MODELS.build(hard_negatives)
         if self.hard_negatives is not None:
             self.hard_negatives.check_queue_len(self.queue_len)
+        if key_views < 1 or (key_views > 1 and (symmetric or extra_sizes)):
+            raise ValueError(
+                f"key_views of MixMoCo is {key_views} and must be >= 1, and 1 where symmetric or extra_sizes is set: "
+                "2 is usual for asymmetric MoCo"
+            )
         self.symmetric = symmetric
+        self.key_views = key_views
         self.extra_sizes = tuple(extra_sizes)
         self.share_queue = share_queue
         self._check_sizes()
@@ -151,7 +172,7 @@ class MixMoCo(MixtureMethod, MoCo):
             self.register_buffer(f"{name}_ptr", torch.zeros(1, dtype=torch.long))
         self._staged.setdefault(name, Staged())
 
-    def _bank(self, key: EmbeddingId) -> str:
+    def _bank(self, key: EmbeddingId | Blend) -> str:
         """Name of the queue that holds keys like this one."""
         return self._banks[self._sizes.get(key.view, 0), key.region]
 
@@ -160,6 +181,11 @@ class MixMoCo(MixtureMethod, MoCo):
         super().check_batch(inputs)
         if self.training:
             check_queue(self.queue_len, len(inputs[0]))
+        if len(inputs) <= self.key_views:
+            raise ValueError(
+                f"MixMoCo got {len(inputs)} views and needs one and {self.key_views} for its key: set num_views of "
+                f"MultiView to {1 + self.key_views}, or key_views of the model to {len(inputs) - 1}"
+            )
         if self.extra_sizes:
             widths = [view.shape[-1] for view in inputs]
             further = [size for size in self.extra_sizes for _ in range(2)]
@@ -176,6 +202,8 @@ class MixMoCo(MixtureMethod, MoCo):
 
     def clean_terms(self, clean: int) -> list[Term]:
         """View 0 against the key of view 1, the other way round if symmetric; so on for each further size."""
+        if self.key_views > 1 and clean > 2:
+            return [Term(EmbeddingId(0), self._mean_key())]
         terms = []
         for first in range(0, clean, 2) if self.extra_sizes else (0,):
             one, other = EmbeddingId(first), EmbeddingId(first + 1)
@@ -183,6 +211,10 @@ class MixMoCo(MixtureMethod, MoCo):
             if self.symmetric:
                 terms.append(Term(other, one))
         return terms
+
+    def _mean_key(self) -> EmbeddingId | Blend:
+        """The key of the clean query: the mean of all views but the first."""
+        return evenly([EmbeddingId(1 + view) for view in range(self.key_views)])
 
     def encode_online(self, views: list[View]) -> dict[EmbeddingId, Tensor]:
         """Queries, normalised, (M, D); each view is its own batch for batch normalisation."""
@@ -196,7 +228,18 @@ class MixMoCo(MixtureMethod, MoCo):
         self, views: list[View], online: dict[EmbeddingId, Tensor]
     ) -> dict[EmbeddingId, Tensor]:
         """Keys, normalised, (M, D), encoded in a shuffled order across devices; boxes travel with their images."""
-        keys = {}
+        keys: dict[Any, Tensor] = {}
+        if self.key_views > 1:
+            joint = [view for view in views if 1 <= view.number <= self.key_views]
+            views = [view for view in views if not 1 <= view.number <= self.key_views]
+            images, order = batch_shuffle(torch.cat([view.images for view in joint]))
+            found = self.embed([View(1, images)], *self.encoder_k.module, online=False)
+            rows = batch_unshuffle(found[EmbeddingId(1)], order).chunk(len(joint))
+            raw = {EmbeddingId(view.number): key for view, key in zip(joint, rows, strict=True)}
+            keys = {eid: F.normalize(key, dim=1) for eid, key in raw.items()}
+            mean = self._mean_key()
+            assert isinstance(mean, Blend) and len(joint) == self.key_views
+            keys[mean] = F.normalize(mean.of(raw), dim=1)  # of the projections, not of the keys
         if self.extra_sizes:
             widths = {view.number: view.images.shape[-1] for view in views}
             self._sizes = {n: size if size in self.extra_sizes else 0 for n, size in widths.items()}
@@ -234,7 +277,10 @@ class MixMoCo(MixtureMethod, MoCo):
                     continue
                 if bank not in shared:  # both images of a mixture meet the same negatives
                     shared[bank] = (negatives[bank] / temperature).logsumexp(dim=1)
-                losses.append(info_nce(positive / temperature, shared[bank]))
+                others = shared[bank]
+                if isinstance(term.negative, Tensor):
+                    others = with_negative(others, query, term.negative, temperature)
+                losses.append(info_nce(positive / temperature, others))
         return losses
 
     def candidate_logits(
@@ -246,9 +292,9 @@ class MixMoCo(MixtureMethod, MoCo):
     @torch.no_grad()
     def stage(self, targets: dict[EmbeddingId, Tensor]) -> None:
         """Stages the clean keys and the regions of all devices, and the mixtures where the queue holds them."""
-        views = 2 + 2 * len(self.extra_sizes)
+        views = 1 + self.key_views + 2 * len(self.extra_sizes)
         clean = set(map(attrgetter("target"), self.clean_terms(views)))
-        for eid in sorted(targets):
+        for eid in sorted(targets, key=attrgetter("view", "region")):
             mixed = self.queue_mixtures and eid.view >= views
             if eid in clean or eid.region != IMAGE or mixed:
                 keys = torch.cat(all_gather(targets[eid]), dim=0)

@@ -107,7 +107,7 @@ class MixMoCoV3(MixtureMethod, MoCoV3):
                 for view in {term.target.view for term in terms}
             }
             for term in terms:
-                own = len(targets[term.target])
+                own = len(targets[term.target])  # type: ignore[index]  # no blends
                 rows = torch.arange(own, device=online.device) if term.rows is None else term.rows
                 value = self.head.loss_module(
                     logits[term.target.view],

@@ -98,11 +98,11 @@ class MixSimCLR(MixtureMethod, SimCLR):
                 same = [i for i, term in enumerate(terms) if term.target == eid]
                 rows = [i for i in same if terms[i].per_row]
                 if len(rows) < len(same):
-                    whole = self._contrast(online, targets[eid])
+                    whole = self._contrast(online, targets[eid])  # type: ignore[index]  # no blends
                     values |= dict.fromkeys(same, whole)
                 if rows:
                     orders = [terms[i].rows for i in rows]
-                    found = nt_xent(online, targets[eid], orders, self.head.temperature)
+                    found = nt_xent(online, targets[eid], orders, self.head.temperature)  # type: ignore[index]
                     values |= dict(zip(rows, found, strict=True))
         return [values[i] for i in range(len(terms))]
 

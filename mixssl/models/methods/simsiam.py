@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from mmpretrain.models import SimSiam
 from torch import Tensor
 
 from mixssl.models.methods.base import MixtureMethod
 from mixssl.models.methods.prediction import prediction_losses
 from mixssl.registry import MODELS
-from mixssl.structures import EmbeddingId, Term, View
+from mixssl.structures import EmbeddingId, Term, View, evenly
 
 __all__ = ["MixSimSiam"]
 
@@ -22,17 +24,45 @@ class MixSimSiam(MixtureMethod, SimSiam):
     mixture's projection, which is Un-Mix's Algorithm 1 and costs no further forward pass: targets are the projections
     that are there already. The predictor sees a view once, whatever the number of its targets.
 
+    With more than two views each predicts the mean of the others' projections (FastSiam, Pototzky et al. 2022), as
+    they are, not normalised; the loss is the mean over the views.
+
     Args:
         *args: Of mmpretrain's SimSiam.
+        num_views: Clean views, >= 2; FastSiam has 4.
         **kwargs: Of mmpretrain's SimSiam (backbone, neck, head, data_preprocessor, ...) and ``mix_head``, ``joint_bn``.
+
+    Raises:
+        ValueError: If ``num_views`` is less than 2, or a batch has fewer views.
     """
 
-    capabilities = frozenset({"rows"})
+    capabilities = frozenset({"rows", "blends", "cells"})
     targets_are_online = True
 
+    def __init__(self, *args: Any, num_views: int = 2, **kwargs: Any) -> None:
+        if num_views < 2:
+            raise ValueError(
+                f"num_views of MixSimSiam is {num_views} and must be >= 2; FastSiam has 4"
+            )
+        super().__init__(*args, **kwargs)
+        self.num_views = num_views
+
+    def check_batch(self, inputs: list[Tensor]) -> None:
+        """Raises a ValueError where views or images are missing."""
+        super().check_batch(inputs)
+        if len(inputs) < self.num_views:
+            raise ValueError(
+                f"MixSimSiam got {len(inputs)} views and needs {self.num_views}: set num_views of MultiView to "
+                f"{self.num_views}, or num_views of the model to {len(inputs)}"
+            )
+
     def clean_terms(self, clean: int) -> list[Term]:
-        """View 0 predicts the projection of view 1, and the other way round."""
-        return [Term(EmbeddingId(0), EmbeddingId(1)), Term(EmbeddingId(1), EmbeddingId(0))]
+        """Each view predicts the mean of the others' projections: of two views each the other's."""
+        ids = [EmbeddingId(view) for view in range(min(clean, self.num_views))]
+        others = [evenly([eid for eid in ids if eid != own]) for own in ids]
+        return [
+            Term(own, other, weight=2 / len(ids)) for own, other in zip(ids, others, strict=True)
+        ]
 
     def encode_target(
         self, views: list[View], online: dict[EmbeddingId, Tensor]

@@ -10,9 +10,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mixssl.registry import MODELS
-from mixssl.structures import GLOBAL, LOCAL
+from mixssl.structures import CANVAS, GLOBAL, LOCAL, PASTE
 
-__all__ = ["RegionPool", "interpolation_matrix", "region_weights"]
+__all__ = ["RegionPool", "cell_weights", "interpolation_matrix", "region_weights"]
 
 
 @MODELS.register_module()
@@ -97,6 +97,35 @@ def region_weights(
         beside = rows[:, :, None] * other_columns[:, None, :]
         sums[GLOBAL] = (above + beside) / (size[0] * size[1] - area).clamp_min(1)[:, None, None]
     return torch.stack([sums[region] for region in regions], dim=1)
+
+
+def cell_weights(boxes: Tensor, size: tuple[int, int], cells: tuple[int, int]) -> dict[str, Tensor]:
+    """Weighs the cells of a feature map so that their sum is the map's average inside or outside of each box.
+
+    A cell that a box cuts counts by the share of it that lies inside.
+
+    Args:
+        boxes: (N, 4), int64: top, left, bottom, right in pixels, half-open, neither empty nor the whole image.
+        size: Height and width of the image in pixels.
+        cells: Height and width of the map.
+
+    Returns:
+        For each of the two regions (N, h, w), float32, summing to 1.
+    """
+    rows = _covered(boxes[:, 0], boxes[:, 2], size[0], cells[0])
+    columns = _covered(boxes[:, 1], boxes[:, 3], size[1], cells[1])
+    inside = rows[:, :, None] * columns[:, None, :]
+    return {
+        region: share / share.sum(dim=(1, 2), keepdim=True)
+        for region, share in ((CANVAS, 1 - inside), (PASTE, inside))
+    }
+
+
+def _covered(start: Tensor, stop: Tensor, pixels: int, cells: int) -> Tensor:
+    """Share of each cell that lies in [start, stop), (N, cells)."""
+    edges = torch.arange(cells + 1, device=start.device) * (pixels / cells)
+    low = torch.maximum(edges[:-1], start[:, None])
+    return (torch.minimum(edges[1:], stop[:, None]) - low).clamp_min(0) * (cells / pixels)
 
 
 def interpolation_matrix(pixels: int, cells: int, device: torch.device | str = "cpu") -> Tensor:

@@ -3,9 +3,10 @@
 from mixssl.models.parts.base import Part, teacher_in_place
 from mixssl.models.parts.clusters import Clusters
 from mixssl.models.parts.learned_masks import LearnedMasks, render_learned
-from mixssl.models.parts.regions import Regions, add_regions
+from mixssl.models.parts.regions import Cells, Regions, add_regions
 
 __all__ = [
+    "Cells",
     "Clusters",
     "LearnedMasks",
     "Part",

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import torch
 from torch import Tensor
 
 from mixssl.models.momentum import FusedEMA
+from mixssl.models.necks.region_pool import cell_weights
 from mixssl.models.parts.base import Part
 from mixssl.registry import MODELS
-from mixssl.structures import IMAGE, EmbeddingId, View
+from mixssl.structures import CANVAS, GLOBAL, LOCAL, PASTE, EmbeddingId, View
 
 if TYPE_CHECKING:
     from mixssl.models.methods import MixtureMethod
 
-__all__ = ["Regions", "add_regions"]
+__all__ = ["Cells", "Regions", "add_regions"]
 
 
 class Regions(Part):
@@ -46,7 +48,7 @@ class Regions(Part):
         self, method: MixtureMethod, view: View, maps: Any, online: bool
     ) -> dict[EmbeddingId, Tensor]:
         """Embeddings of the regions that are asked for, (M, D) each, not normalised."""
-        regions = [region for region in view.regions if region != IMAGE]
+        regions = [region for region in view.regions if region in (LOCAL, GLOBAL)]
         if not regions:
             return {}
         trained = online or method.region_neck_k is None
@@ -54,6 +56,36 @@ class Regions(Part):
         size = (view.images.shape[-2], view.images.shape[-1])
         pooled = neck(maps, view.boxes, size, regions)
         return {EmbeddingId(view.number, region): pooled[region] for region in regions}
+
+
+class Cells(Part):
+    """Averages the last map inside and outside of a box, and embeds both by the method's own neck, as one batch.
+
+    A region of a map is what the neck sees of any image, cells that are averaged: it needs no neck of its own.
+    """
+
+    def embed(
+        self, method: MixtureMethod, view: View, maps: Any, online: bool
+    ) -> dict[EmbeddingId, Tensor]:
+        """Embeddings of the canvas and the paste that are asked for, (M, D) each, not normalised."""
+        regions = [region for region in (CANVAS, PASTE) if region in view.regions]
+        if not regions:
+            return {}
+        assert view.boxes is not None
+        cells = maps[-1]
+        size = (view.images.shape[-2], view.images.shape[-1])
+        weights = cell_weights(view.boxes, size, (cells.shape[-2], cells.shape[-1]))
+        with torch.autocast(cells.device.type, enabled=False):
+            pooled = [
+                torch.einsum("nchw,nhw->nc", cells.float(), weights[region]) for region in regions
+            ]
+        teacher: Any = method.teacher
+        neck = method.neck if online else teacher.module[1]
+        found = neck((torch.cat(pooled)[:, :, None, None],))[0].chunk(len(regions))
+        return {
+            EmbeddingId(view.number, region): rows
+            for region, rows in zip(regions, found, strict=True)
+        }
 
 
 def add_regions(
