@@ -88,7 +88,7 @@ def build_operation(step: Mapping[str, Any]) -> Operation:
         known = ", ".join(sorted(AUGMENTATIONS.module_dict))
         raise ConfigError(
             f"{name} has no form that runs on the device; there are {known}. Leave augmentation to the data workers "
-            "(device_augment=False), or register one in mixssl.registry.AUGMENTATIONS"
+            "(no data_preprocessor.views), or register one in mixssl.registry.AUGMENTATIONS"
         )
     try:
         operation: Operation = kind(**arguments)

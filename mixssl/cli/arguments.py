@@ -10,10 +10,12 @@ from mixssl.utils.names import UNTRAINED
 __all__ = [
     "PROTOCOLS",
     "USUAL_K",
+    "add_amp",
     "add_common_arguments",
     "add_comparison_arguments",
     "add_data_arguments",
     "add_model_arguments",
+    "add_speed_arguments",
 ]
 
 PROTOCOLS = {
@@ -37,7 +39,6 @@ def add_common_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--data-root", metavar="DIR", help="folder of the images, for every data set of the config"
     )
-    parser.add_argument("--amp", action="store_true", help="mixed precision (needs a GPU)")
     parser.add_argument(
         "--no-pin-memory", action="store_true", help="set pin_memory=False in every data loader"
     )
@@ -52,6 +53,28 @@ def add_common_arguments(parser: argparse.ArgumentParser) -> None:
         "--traceback", action="store_true", help="say of an error also where it was found"
     )  # run_tool takes it out of the arguments of every tool
     parser.add_argument("--local_rank", "--local-rank", type=int, default=0, help=argparse.SUPPRESS)
+
+
+def add_amp(parser: argparse.ArgumentParser) -> None:
+    """Adds ``--amp``."""
+    parser.add_argument(
+        "--amp",
+        nargs="?",
+        const="float16",
+        choices=["float16", "bfloat16"],
+        help="mixed precision: float16 unless said (needs a GPU), or bfloat16",
+    )
+
+
+def add_speed_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds what mixssl.cli.speed writes into a config."""
+    add_amp(parser)
+    parser.add_argument(
+        "--device-views", action="store_true", help="make the views on the device that trains"
+    )
+    parser.add_argument(
+        "--in-memory", action="store_true", help="decode the images once, and hold them in memory"
+    )
 
 
 def add_model_arguments(parser: argparse.ArgumentParser) -> None:

@@ -20,8 +20,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from mixssl.cli.without_mixture import without_mixture
-from mixssl.engine.step_options import apply_model_options, apply_step_options
 from mixssl.utils.heap import keep_freed_memory
+from mixssl.utils.names import check_keys
 from mixssl.version import __version__
 
 __all__ = [
@@ -69,23 +69,22 @@ class TrainStep:
     """A config's model and its optimizer, ready to take training steps; a memory of clusters is filled at random.
 
     Args:
-        cfg: Whole config; its step options are carried out.
+        cfg: Whole config.
         device: To train on.
-        amp: Whether to train in bfloat16 where the config names no format.
+        synthetic: Whether it is fed with :func:`random_views`; the data preprocessor then makes none.
     """
 
-    def __init__(self, cfg: Config, device: torch.device, amp: bool = False) -> None:
+    def __init__(self, cfg: Config, device: torch.device, synthetic: bool = True) -> None:
         torch.manual_seed(0)
+        check_keys(cfg)
         cfg = Config(cfg.to_dict())
-        if amp and not cfg.get("amp"):
-            cfg.amp = "bfloat16"
-        apply_step_options(cfg)
         model_cfg = cfg.model.copy()
         if "data_preprocessor" in cfg:
             model_cfg.setdefault("data_preprocessor", cfg.data_preprocessor)
+        if synthetic:
+            (model_cfg.get("data_preprocessor") or {}).pop("views", None)
         self.model = MODELS.build(model_cfg)
         self.model.init_weights()
-        apply_model_options(self.model, cfg)
         self.model.to(device).train()
         self.optimizer = Runner.build_optim_wrapper(_Bare(self.model), cfg.optim_wrapper)
         self.device = device
@@ -153,9 +152,10 @@ def image_size(cfg: Config) -> int:
 
 
 def training_steps(node: Any) -> Iterator[dict]:
-    """All dicts inside the training loader of a config."""
+    """All dicts inside the training loader of a config, and inside the views that its data preprocessor makes."""
     if isinstance(node, Config):
-        node = node.get("train_dataloader", {})
+        preprocessor = node.get("data_preprocessor") or node.model.get("data_preprocessor") or {}
+        node = [node.get("train_dataloader"), preprocessor.get("views")]
     if isinstance(node, dict):
         yield node
         node = list(node.values())

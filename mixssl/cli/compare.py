@@ -110,7 +110,9 @@ def compare(args: argparse.Namespace) -> None:
     if args.dry_run:
         return
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends a comparison as Ctrl-C does
-    train = [flag for flag in ("--amp", "--deterministic") if getattr(args, flag[2:])]
+    flags = ("deterministic", "device_views", "in_memory")
+    train = [f"--{flag.replace('_', '-')}" for flag in flags if getattr(args, flag)]
+    train += [f"--amp={args.amp}"] if args.amp else []
     experiment = Experiment(
         tools_folder(), args.out, args.protocols, args.data, args.data_root, train, args.device
     )

@@ -10,6 +10,7 @@ from mixssl.cli.arguments import (
     USUAL_K,
     add_common_arguments,
     add_model_arguments,
+    add_speed_arguments,
 )
 from mixssl.utils.cfg_options import OptionsAction
 
@@ -27,6 +28,7 @@ __all__ = [
 def train_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of mmpretrain's tool, and --data-root, --seed, --deterministic."""
     add_common_arguments(parser)
+    add_speed_arguments(parser)
     parser.add_argument(
         "--resume",
         nargs="?",
@@ -61,6 +63,7 @@ def test_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of mmpretrain's tool, and --data-root."""
     add_common_arguments(parser)
     parser.add_argument("checkpoint", help="checkpoint file")
+    parser.add_argument("--amp", action="store_true", help="float16 (needs a GPU)")
     parser.add_argument("--out", help="file for the results (.pkl, or .json for metrics)")
     parser.add_argument(
         "--out-item",
@@ -120,7 +123,7 @@ def compare_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--data-root", metavar="DIR", help="folder of the images")
     parser.add_argument("--data", metavar="CONFIG", help="judge on the images of this config")
-    parser.add_argument("--amp", action="store_true", help="float16 (on a GPU)")
+    add_speed_arguments(parser)
     parser.add_argument(
         "--deterministic", action="store_true", help="deterministic algorithms only (slower)"
     )

@@ -10,7 +10,7 @@ from mmengine.config import Config
 from mmengine.runner import find_latest_checkpoint
 
 from mixssl.cli.experiment.lengths import fit_epochs
-from mixssl.engine.data_options import apply_data_options
+from mixssl.cli.speed import write_speed
 from mixssl.engine.launch import (
     fill_loaders,
     load_config,
@@ -20,7 +20,6 @@ from mixssl.engine.launch import (
 )
 from mixssl.engine.processes import launched_processes, requeued
 from mixssl.engine.runners import build_runner
-from mixssl.engine.step_options import apply_step_options
 from mixssl.utils.cfg_options import merge_options
 from mixssl.utils.checkpoints import require_whole
 from mixssl.utils.config_checks import check_config, forbid_silent_download
@@ -37,8 +36,7 @@ def train(args: argparse.Namespace) -> None:
     forbid_silent_download(cfg)
     set_pretrained(cfg)
     check_config(cfg, launched_processes(cfg.launcher))
-    apply_step_options(cfg)
-    apply_data_options(cfg)  # after the checks, which name things by their place in the config
+    write_speed(cfg, args)  # after the checks, which name things by their place in the config
     notes = choose_checkpoint(cfg, args.resume)
     if cfg.get("load_from") is not None and "://" not in cfg.load_from:
         require_whole(cfg.load_from)
@@ -52,8 +50,6 @@ def merge_args(cfg: Config, args: argparse.Namespace) -> Config:
     """Writes the command line into the config; --cfg-options have the last word."""
     if args.no_validate:
         cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
-    if args.amp:
-        use_amp(cfg)
     if args.auto_scale_lr:
         if cfg.get("auto_scale_lr") is None:
             raise ConfigError(
@@ -75,18 +71,6 @@ def merge_args(cfg: Config, args: argparse.Namespace) -> Config:
     merge_options(cfg, args.cfg_options)
     fill_loaders(cfg, not args.no_pin_memory, not args.no_persistent_workers)
     return cfg
-
-
-def use_amp(cfg: Config) -> None:
-    """Turns mixed precision on with a dynamic loss scale."""
-    kind = cfg.optim_wrapper.get("type", "OptimWrapper")
-    if kind not in ("OptimWrapper", "AmpOptimWrapper"):
-        raise ConfigError(
-            f"--amp works with optim_wrapper.type='OptimWrapper', and the config has {kind!r}: set mixed precision "
-            "in the config"
-        )
-    cfg.optim_wrapper.type = "AmpOptimWrapper"
-    cfg.optim_wrapper.setdefault("loss_scale", "dynamic")
 
 
 def choose_checkpoint(cfg: Config, resume: str | None) -> list[str]:

@@ -167,7 +167,7 @@ class InMemory(Dataset):
             )
             raise ConfigError(
                 f"InMemory: {self._name} would take {readable_size(wanted)} ({number} images of shape {image.shape}), "
-                f"and {why}: read it from disk (in_memory=False), or make the images smaller with prepare=[...]"
+                f"and {why}: read it from disk, without InMemory, or make the images smaller with prepare=[...]"
             )
 
     def full_init(self) -> None:

@@ -89,7 +89,7 @@ class PackImages(BaseTransform):
             raise ConfigError(
                 f"PackImages: an image of shape {image.shape} comes after one of {self._shape}, and views can be made "
                 "on the device of images of one size alone: put ResizeEdge and CenterCrop in front of MultiView, or "
-                "set device_augment=False"
+                "let the pipeline make the views"
             )
         self._shape = image.shape
         return {"inputs": torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))}

@@ -71,8 +71,8 @@ def explain(error: BaseException) -> str | None:
         return said
     if isinstance(error, torch.cuda.OutOfMemoryError):
         return (
-            f"{said.partition('. ')[0]}: lower train_dataloader.batch_size, or set amp=bfloat16 or "
-            "checkpoint_backbone=True"
+            f"{said.partition('. ')[0]}: lower train_dataloader.batch_size, or take --amp bfloat16 or "
+            "model.checkpoint_backbone=True"
         )
     if "EADDRINUSE" in said or getattr(error, "errno", None) == errno.EADDRINUSE:
         return (

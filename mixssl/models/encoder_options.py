@@ -1,7 +1,7 @@
-"""Faster or smaller encoders, in place: the memory's layout, compilation, and activations computed twice.
+"""Faster or smaller encoders: the memory's layout, compilation, and activations computed twice.
 
-All change a built model and leave its state keys as they are. What is set on an instance is its ``forward``, so that
-hooks, wrappers and copies go on working.
+All leave state keys as they are. What is set on an instance is its ``forward``, so that hooks, wrappers and copies go
+on working.
 """
 
 from __future__ import annotations
@@ -18,67 +18,62 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
 
-__all__ = [
-    "checkpoint_backbone",
-    "compile_encoders",
-    "eager",
-    "refuse_inside_checkpoint",
-    "still_statistics",
-    "use_channels_last",
-]
+from mixssl.utils.errors import ConfigError
+
+__all__ = ["EncoderOptions", "eager", "refuse_inside_checkpoint", "still_statistics"]
 
 
-def use_channels_last(model: nn.Module) -> None:
-    """Stores the weights of all encoders with the channels innermost, which convolutions then hand on to their maps.
+class EncoderOptions:
+    """Mixin that gives a model arguments for faster or smaller encoders; put it before the algorithm among the bases.
 
-    Changes losses by rounding: sums run in another order.
+    Encoders are backbone and neck, and those of momentum encoders. Channels innermost and compilation change losses by
+    rounding: sums run in another order, operations are fused. Blocks computed twice change no bit: running statistics
+    of batch normalisation are updated once, and dropout draws the same again.
 
     Args:
-        model: With ``backbone``, and ``neck`` and momentum encoders if it has them.
-    """
-    for module in _encoders(model):
-        module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-
-
-def compile_encoders(model: nn.Module, options: Mapping[str, Any] | None = None) -> None:
-    """Compiles backbone and neck, and those of momentum encoders, each by itself at its first call.
-
-    Changes losses by rounding, where the backend fuses operations. What cannot be compiled runs as it is, with a
-    warning.
-
-    Args:
-        model: With ``backbone``, and ``neck`` and momentum encoders if it has them.
-        options: Of torch.compile: backend, mode, ...; a graph for each shape (``dynamic=False``) unless given.
-    """
-    for module in _encoders(model):
-        module.forward = _Compiled(module, {"dynamic": False} | dict(options or {}))
-
-
-def checkpoint_backbone(model: nn.Module) -> None:
-    """Keeps of each block of the backbone its input only, and computes the rest once more in the backward pass.
-
-    Exact: running statistics of batch normalisation are updated once, and dropout draws the same again.
-
-    Args:
-        model: With a ``backbone`` of blocks.
+        *args: Of the algorithm.
+        channels_last: Store weights with the channels innermost, which convolutions then hand on to their maps.
+        checkpoint_backbone: Keep of each block of the backbone its input only, and compute the rest once more in the
+            backward pass.
+        compile_encoders: Compile each encoder by itself at its first call; a dict has torch.compile's arguments, of
+            which ``dynamic`` is False unless given. What can't be compiled runs as it is, with a warning.
+        **kwargs: Of the algorithm.
 
     Raises:
-        ValueError: If the backbone has no blocks.
+        ConfigError: Options that exclude each other, or a backbone that has no blocks.
     """
-    blocks = [
-        block
-        for stage in model.backbone.children()  # type: ignore[union-attr]
-        if isinstance(stage, (nn.Sequential, nn.ModuleList))
-        for block in stage
-        if any(True for _ in block.children())
-    ]
-    if not blocks:
-        raise ValueError(
-            f"checkpoint_backbone computes blocks of the backbone twice, and {type(model.backbone).__name__} has no "
-            "stages made of blocks: set checkpoint_backbone=False"
-        )
-    for block in blocks:
-        block.forward = _Checkpointed(block)
+
+    def __init__(
+        self,
+        *args: Any,
+        channels_last: bool = False,
+        checkpoint_backbone: bool = False,
+        compile_encoders: bool | Mapping[str, Any] = False,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(*args, **kwargs)
+        # Encoders that are built later are copies of these.
+        model: Any = self
+        self.channels_last = channels_last
+        if channels_last:
+            _set_layout(model, torch.channels_last)
+        if checkpoint_backbone:
+            _check_checkpoints(model.backbone, compile_encoders)
+            for block in _blocks(model.backbone):
+                block.forward = _Checkpointed(block)
+        if compile_encoders:
+            given = compile_encoders if isinstance(compile_encoders, Mapping) else {}
+            for module in _encoders(model):
+                module.forward = _Compiled(module, {"dynamic": False, **given})
+
+    def init_weights(self) -> None:
+        """Draws weights as the parent does, the same ones in any layout: they are drawn as they lie in memory."""
+        model: Any = self
+        if self.channels_last:
+            _set_layout(model, torch.contiguous_format)
+        super().init_weights()  # type: ignore[misc]  # of the algorithm
+        if self.channels_last:
+            _set_layout(model, torch.channels_last)
 
 
 @contextmanager
@@ -103,7 +98,7 @@ def refuse_inside_checkpoint(backbone: nn.Module, layer: str) -> None:
         if isinstance(backbone.get_submodule(outer).__dict__.get("forward"), _Checkpointed):
             raise ValueError(
                 f"checkpoint_backbone computes {outer!r} twice, and features are mixed behind {layer!r} inside it: "
-                f"mix behind {outer!r}, or set checkpoint_backbone=False"
+                f"mix behind {outer!r}, or set model.checkpoint_backbone=False"
             )
 
 
@@ -198,3 +193,39 @@ def _encoders(model: nn.Module) -> Iterator[nn.Module]:
     for child in model.children():
         if isinstance(child, BaseAveragedModel) and isinstance(child.module, nn.Sequential):
             yield from list(child.module)[:2]
+
+
+def _set_layout(model: nn.Module, layout: torch.memory_format) -> None:
+    """Stores the weights of all encoders in a layout."""
+    for module in _encoders(model):
+        module.to(memory_format=layout)  # type: ignore[call-overload]
+
+
+def _blocks(backbone: nn.Module) -> list[nn.Module]:
+    """Blocks of a backbone's stages."""
+    return [
+        block
+        for stage in backbone.children()
+        if isinstance(stage, (nn.Sequential, nn.ModuleList))
+        for block in stage
+        if any(True for _ in block.children())
+    ]
+
+
+def _check_checkpoints(backbone: nn.Module, compiled: object) -> None:
+    """Raises a ConfigError where a backbone's blocks can't be computed twice."""
+    if compiled:
+        raise ConfigError(
+            "model.compile_encoders and model.checkpoint_backbone are both set, and each wants to run the backbone: "
+            "leave one out"
+        )
+    if getattr(backbone, "with_cp", False):
+        raise ConfigError(
+            "model.checkpoint_backbone and model.backbone.with_cp are both set: leave with_cp out, which also counts "
+            "running statistics twice"
+        )
+    if not _blocks(backbone):
+        raise ConfigError(
+            f"model.checkpoint_backbone computes blocks of the backbone twice, and {type(backbone).__name__} has no "
+            "stages made of blocks: leave it out"
+        )

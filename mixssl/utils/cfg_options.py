@@ -11,7 +11,7 @@ from typing import Any
 from mmengine.config import Config, DictAction
 
 from mixssl.utils.errors import ConfigError
-from mixssl.utils.names import did_you_mean, known_keys
+from mixssl.utils.names import did_you_mean, known_keys, refuse_moved
 
 __all__ = ["OptionsAction", "add_cfg_options", "merge_options"]
 
@@ -75,11 +75,12 @@ def merge_options(cfg: Config, options: Mapping[str, Any] | None) -> None:
         options: Values by dotted key; None for none.
 
     Raises:
-        ConfigError: A key whose first part neither the config has nor anything reads, or one that leads through a list
-            or a value that can't be entered.
+        ConfigError: A key that has moved, or whose first part neither the config has nor anything reads, or one that
+            leads through a list or a value that can't be entered.
     """
     if not options:
         return
+    refuse_moved({key.partition(".")[0]: value for key, value in options.items()})
     known = known_keys() | set(cfg)
     for key, value in options.items():
         first = key.partition(".")[0]

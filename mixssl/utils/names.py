@@ -10,17 +10,10 @@ from typing import Any
 
 from mixssl.utils.errors import ConfigError
 
-__all__ = ["OWN_KEYS", "UNTRAINED", "check_keys", "did_you_mean", "known_keys"]
+__all__ = ["OWN_KEYS", "UNTRAINED", "check_keys", "did_you_mean", "known_keys", "refuse_moved"]
 
 OWN_KEYS = frozenset(
     {
-        "amp",
-        "channels_last",
-        "checkpoint_backbone",
-        "compile_encoders",
-        "device_augment",
-        "fused_optimizer",
-        "in_memory",
         "knn_bank",
         "knn_query",
         "linear_probe",
@@ -28,10 +21,20 @@ OWN_KEYS = frozenset(
     }
 )
 """Keys that mixssl reads, beside mmengine's."""
+MOVED = {
+    "amp": "give --amp bfloat16, or set optim_wrapper.type='mixssl.BFloat16OptimWrapper'",
+    "channels_last": "set model.channels_last=True",
+    "checkpoint_backbone": "set model.checkpoint_backbone=True",
+    "compile": "set model.compile_encoders=True",  # mmengine's compiles the step, which no compiler can follow
+    "compile_encoders": "set model.compile_encoders=True",
+    "device_augment": "give --device-views, or set data_preprocessor.views",
+    "fused_optimizer": "set optim_wrapper.optimizer.fused=True, or for LARS type='mixssl.LARS'",
+    "in_memory": "give --in-memory, or put mixssl.InMemory around the data set",
+}
+"""Keys that are read no more, and what to do in their place."""
 OF_MMENGINE = frozenset(
     {
         "activation_checkpointing",
-        "compile",
         "custom_imports",
         "efficient_conv_bn_eval",
         "find_unused_parameters",
@@ -68,10 +71,20 @@ def did_you_mean(name: str, known: Iterable[str], alike: float = 0.6) -> str:
 def check_keys(cfg: Mapping[str, Any]) -> None:
     """Raises a ConfigError at a key that nothing reads and that is nearly one that is read.
 
-    A config may name what it likes, for itself: only a near miss is taken for a mistake.
+    A config may name what it likes, for itself: only a near miss is taken for a mistake, or a key that has moved.
     """
-    known = known_keys()
+    refuse_moved(cfg)
+    known = known_keys() | set(MOVED)
     for key in cfg:
         meant = "" if key in known else did_you_mean(key, known, CLOSE)
         if meant:
             raise ConfigError(f"the config sets {key}, which nothing reads{meant}?")
+
+
+def refuse_moved(cfg: Mapping[str, Any]) -> None:
+    """Raises a ConfigError at a key that was an option once and that would be ignored now."""
+    for key, instead in MOVED.items():
+        if cfg.get(key):
+            raise ConfigError(
+                f"the config sets {key}={cfg[key]!r}, which is read no more: {instead}"
+            )

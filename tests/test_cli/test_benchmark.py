@@ -108,7 +108,7 @@ def test_blocks_computed_twice_need_less_memory() -> None:
     images, peaks = random_views(16, [32, 32]), []
     narrow = moco(mixer=UNMIX, backbone=backbone(stem_channels=4))
     for options in ({"checkpoint_backbone": True}, {}):
-        step = TrainStep(_cfg(narrow, **options), CPU)
+        step = TrainStep(_cfg(narrow | options), CPU)
         step.take(images)
         peaks.append(peak_bytes(step, images))
     assert peaks[0] < 0.7 * peaks[1]
@@ -183,6 +183,15 @@ def test_sizes_are_those_of_the_pipeline() -> None:
     ]
 
 
+def test_views_of_the_device_are_random_like_all_others() -> None:
+    views = {"num_views": 2, "transforms": [[{"type": "RandomResizedCrop", "scale": 24}]]}
+    cfg = _cfg(moco(mixer=UNMIX))
+    cfg.model.data_preprocessor |= {"views": views, "to_rgb": True}
+    assert image_size(cfg) == 24 and view_sizes(cfg, 24) == [24, 24]
+    TrainStep(cfg, CPU).take(random_views(8, [24, 24]))
+    assert cfg.model.data_preprocessor.views == views
+
+
 def test_the_mixture_is_all_that_is_taken_out() -> None:
     cfg = _cfg(moco(mixer=UNMIX), data_preprocessor=preprocessor(UNMIX))
     plain = without_mixture(cfg)
@@ -194,7 +203,8 @@ def test_the_mixture_is_all_that_is_taken_out() -> None:
 
 
 def test_models_on_the_step_are_ready_to_train() -> None:
-    step = _step(channels_last=True, fused_optimizer=True)
+    fused = SGD | {"optimizer": {"type": "SGD", "lr": 0.1, "fused": True}}
+    step = TrainStep(_cfg(moco(mixer=UNMIX, channels_last=True), optim_wrapper=fused), CPU)
     assert isinstance(step.model, nn.Module) and step.model.training
     assert step.optimizer.optimizer.defaults["fused"]
     assert step.model.backbone.conv1.weight.is_contiguous(memory_format=torch.channels_last)

@@ -145,7 +145,7 @@ def test_images_of_different_sizes_are_refused_or_prepared(folder: Path) -> None
 
 def test_what_does_not_fit_is_refused_before_it_is_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(
-        ConfigError, match=r"384 kB \(500 images.*max_bytes is 1 kB.*in_memory=False"
+        ConfigError, match=r"384 kB \(500 images.*max_bytes is 1 kB.*without InMemory"
     ):
         InMemory(DIGITS, max_bytes=1000)
     monkeypatch.setattr(in_memory, "available_bytes", lambda: 400_000)

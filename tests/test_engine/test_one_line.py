@@ -126,7 +126,7 @@ def test_what_a_person_can_set_right_is_one_line(do: Callable[[], Any], line: st
         ),
         (
             torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB."),
-            "CUDA out of memory: lower train_dataloader.batch_size, or set amp=bfloat16",
+            "CUDA out of memory: lower train_dataloader.batch_size, or take --amp bfloat16",
         ),
         (
             RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed. "),

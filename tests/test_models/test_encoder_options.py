@@ -9,20 +9,17 @@ from typing import Any
 
 import pytest
 import torch
+from support import classifiers
 from support.amix import amix
 from support.grid import config
 from support.methods import simsiam
 from support.methods_more import run_length
-from support.tiny import build, moco, sgd, total, views
+from support.tiny import backbone, build, moco, sgd, total, views
 from support.tools import load_tool
 from torch import Tensor, nn
 
-from mixssl.models.encoder_options import (
-    checkpoint_backbone,
-    compile_encoders,
-    eager,
-    use_channels_last,
-)
+from mixssl.models.encoder_options import _Compiled, eager
+from mixssl.utils.errors import ConfigError
 
 GRID = load_tool("grid", "docs")
 UNMIX = {"type": "mixssl.UnMix"}
@@ -45,12 +42,9 @@ def _known_length() -> Iterator[None]:
         yield
 
 
-def _steps(cfg: dict, change: Callable[[nn.Module], Any]) -> tuple[list[Tensor], dict[str, Tensor]]:
+def _steps(cfg: dict, **options: Any) -> tuple[list[Tensor], dict[str, Tensor]]:
     """Losses of three steps and the state after them."""
-    model = build(cfg)
-    keys = list(model.state_dict())
-    change(model)
-    assert list(model.state_dict()) == keys
+    model = build(cfg | options)
     optimizer, losses = sgd(model, lr=0.01), []
     for step in range(3):
         torch.manual_seed(step)
@@ -68,6 +62,7 @@ def _steps(cfg: dict, change: Callable[[nn.Module], Any]) -> tuple[list[Tensor],
 def _assert_equal(first: Any, second: Any) -> None:
     (losses, state), (others, other) = first, second
     assert [loss.item() for loss in losses] == [loss.item() for loss in others]
+    assert list(state) == list(other)
     different = [key for key in state if not torch.equal(state[key], other[key])]
     assert not different
 
@@ -75,9 +70,7 @@ def _assert_equal(first: Any, second: Any) -> None:
 @pytest.mark.parametrize("name", METHODS)
 def test_blocks_computed_twice_change_no_bit(name: str) -> None:
     """Gradients, running statistics and their counts, queue and momentum encoder included."""
-    _assert_equal(
-        _steps(METHODS[name](), lambda _: None), _steps(METHODS[name](), checkpoint_backbone)
-    )
+    _assert_equal(_steps(METHODS[name]()), _steps(METHODS[name](), checkpoint_backbone=True))
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -88,32 +81,34 @@ def test_compiled_encoders_change_no_bit_where_the_backend_computes_the_same(nam
         traced.append(len(graph.graph.nodes))
         return graph.forward
 
-    plain = _steps(METHODS[name](), lambda _: None)
-    _assert_equal(
-        plain, _steps(METHODS[name](), lambda m: compile_encoders(m, {"backend": backend}))
-    )
+    plain = _steps(METHODS[name]())
+    _assert_equal(plain, _steps(METHODS[name](), compile_encoders={"backend": backend}))
     assert max(traced) > 60, "the backbone is one graph"
 
 
 def test_a_backend_that_rounds_otherwise_changes_losses_by_rounding() -> None:
-    plain, _ = _steps(METHODS["MoCo"](), lambda _: None)
-    found, _ = _steps(METHODS["MoCo"](), lambda m: compile_encoders(m, {"backend": "aot_eager"}))
+    plain, _ = _steps(METHODS["MoCo"]())
+    found, _ = _steps(METHODS["MoCo"](), compile_encoders={"backend": "aot_eager"})
     torch.testing.assert_close(found, plain, rtol=1e-5, atol=0)
 
 
 @pytest.mark.parametrize("name", ["MoCo", "SimCLR", "AMix"])
 def test_channels_last_changes_losses_by_rounding(name: str) -> None:
-    plain, _ = _steps(METHODS[name](), lambda _: None)
-    found, state = _steps(METHODS[name](), use_channels_last)
+    plain, _ = _steps(METHODS[name]())
+    found, state = _steps(METHODS[name](), channels_last=True)
     torch.testing.assert_close(found[0], plain[0], rtol=1e-5, atol=0)
     torch.testing.assert_close(found, plain, rtol=1e-3, atol=0)
     weight = state["backbone.layer1.0.conv1.weight"]
     assert weight.is_contiguous(memory_format=torch.channels_last)
 
 
+def test_weights_are_drawn_the_same_in_any_layout() -> None:
+    plain, laid_out = (build(moco(channels_last=last)).state_dict() for last in (False, True))
+    assert all(value.equal(laid_out[key]) for key, value in plain.items())
+
+
 def test_maps_follow_the_layout_of_the_weights() -> None:
-    model = build(moco())
-    use_channels_last(model)
+    model = build(moco(channels_last=True))
     layouts = []
     for encoder in (model.backbone, model.encoder_k.module[0]):
         encoder.layer2.register_forward_hook(
@@ -135,11 +130,12 @@ def test_a_reduced_format_changes_losses_by_its_rounding() -> None:
         torch.testing.assert_close(found[name], value, rtol=2**-6, atol=0)
 
 
-@pytest.mark.parametrize("change", [checkpoint_backbone, compile_encoders])
+@pytest.mark.parametrize(
+    "option", [{"checkpoint_backbone": True}, {"compile_encoders": {"backend": "eager"}}]
+)
 @pytest.mark.parametrize("copied", [copy.deepcopy, lambda x: pickle.loads(pickle.dumps(x))])
-def test_a_copy_runs_its_own_weights(change: Callable, copied: Callable) -> None:
-    model = build(moco()).eval()
-    (compile_encoders(model, {"backend": "eager"}) if change is compile_encoders else change(model))
+def test_a_copy_runs_its_own_weights(option: dict, copied: Callable) -> None:
+    model = build(moco(**option)).eval()
     images = views()[0]
     before = model.backbone(images)[0]
     twin = copied(model)
@@ -154,21 +150,19 @@ def test_what_cannot_be_compiled_runs_as_it_is() -> None:
     def broken(graph: torch.fx.GraphModule, inputs: list) -> Callable:
         raise RuntimeError("no compiler here")
 
-    plain = _steps(moco(), lambda _: None)
+    plain = _steps(moco())
     with pytest.warns(UserWarning, match="ResNet_CIFAR runs uncompiled"):
-        _assert_equal(plain, _steps(moco(), lambda m: compile_encoders(m, {"backend": broken})))
+        _assert_equal(plain, _steps(moco(), compile_encoders={"backend": broken}))
 
 
 def test_an_error_of_the_network_is_not_swallowed() -> None:
-    model = build(moco())
-    compile_encoders(model, {"backend": "eager"})
+    model = build(moco(compile_encoders={"backend": "eager"}))
     with pytest.raises(Exception, match="channels"):
         model.backbone(torch.randn(2, 5, 16, 16))
 
 
 def test_hooks_inside_are_called_while_eager() -> None:
-    model = build(moco()).eval()
-    compile_encoders(model, {"backend": "eager"})
+    model = build(moco(compile_encoders={"backend": "eager"})).eval()
     images, calls = views()[0], []
     model.backbone(images)
     model.backbone.layer1.register_forward_hook(lambda *_: calls.append(1))
@@ -178,17 +172,36 @@ def test_hooks_inside_are_called_while_eager() -> None:
 
 
 def test_a_mixture_inside_a_block_computed_twice_is_refused() -> None:
-    model = build(moco(mixer=MANIFOLD | {"layers": ["layer1.0.conv1"]}))
-    checkpoint_backbone(model)
+    mixer = MANIFOLD | {"layers": ["layer1.0.conv1"]}
+    model = build(moco(mixer=mixer, checkpoint_backbone=True))
     data = model.data_preprocessor({"inputs": views(), "data_samples": None}, True)
     with pytest.raises(
-        ValueError, match=r"mix behind 'layer1.0', or set checkpoint_backbone=False"
+        ValueError, match=r"mix behind 'layer1.0', or set model.checkpoint_backbone=False"
     ):
         model(**data, mode="loss")
 
 
-def test_a_backbone_without_blocks_is_refused() -> None:
-    model = nn.Module()
-    model.backbone = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU())
-    with pytest.raises(ValueError, match="Sequential has no stages made of blocks"):
-        checkpoint_backbone(model)
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"compile_encoders": True}, "and each wants to run the backbone: leave one out"),
+        ({"backbone": backbone(with_cp=True)}, "leave with_cp out"),
+        ({"backbone": nn.Sequential(nn.Conv2d(3, 4, 3))}, "Sequential has no stages made of blo"),
+    ],
+)
+def test_blocks_that_can_not_be_computed_twice_are_refused(changes: dict, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        build(moco(checkpoint_backbone=True, **changes))
+
+
+@pytest.mark.parametrize(
+    "cfg", [classifiers.plain(type="mixssl.MixClassifier"), classifiers.amix()]
+)
+def test_classifiers_take_the_options_too(cfg: dict) -> None:
+    model = build(cfg | {"channels_last": True, "compile_encoders": {"backend": "eager"}})
+    encoders = [[model.backbone, model.neck]]
+    if model.mixer is not None:
+        encoders.append(list(model.momentum_encoder.module)[:2])
+    for trunk, neck in encoders:
+        assert trunk.conv1.weight.is_contiguous(memory_format=torch.channels_last)
+        assert isinstance(trunk.forward, _Compiled) and isinstance(neck.forward, _Compiled)

@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from mixssl.engine.data_options import augment_on_device
+from mixssl.cli.speed import augment_on_device
 from mixssl.models.methods import MixtureMethod
 from mixssl.registry import MODELS
 

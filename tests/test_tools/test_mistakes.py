@@ -41,8 +41,12 @@ WITH_OPTIONS = {
         r"dataset has 10 images and a batch takes 16, .* no step: set train_dataloader.batch_size to at most 10",
     ),
     "a top-level key misspelled": (
-        ["device_augmen=True"],
-        r"device_augmen=True would change nothing: .* did you mean 'device_augment'",
+        ["linear_probs.lr=1"],
+        r"linear_probs.lr=1 would change nothing: .* did you mean 'linear_probe'",
+    ),
+    "a top-level key that has moved": (
+        ["in_memory.max_bytes=1"],
+        r"sets in_memory=1, which is read no more: give --in-memory, or put mixssl.InMemory around",
     ),
     "a top-level key that nothing reads": (
         ["whatever.it=1"],
@@ -170,10 +174,10 @@ def test_a_misspelled_key_of_a_config_file_is_named(
     tiny: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "misspelled.py"
-    path.write_text(f"_base_ = [{str(tiny)!r}]\nfused_optimiser = True\nmine = 1\n")
+    path.write_text(f"_base_ = [{str(tiny)!r}]\nlinear_probes = 1\nmine = 1\n")
     assert call_tool("train", path, "--work-dir", tmp_path / "run") == 2
     line = said(capfd)
-    assert "sets fused_optimiser, which nothing reads, did you mean 'fused_optimizer'?" in line
+    assert "sets linear_probes, which nothing reads, did you mean 'linear_probe'?" in line
 
 
 def test_a_method_that_can_not_carry_a_mixture(

@@ -28,10 +28,10 @@ def _run(*args: str, options: tuple[str, ...] = ()) -> subprocess.CompletedProce
 def test_images_phases_and_memory_are_reported(tmp_path: Path) -> None:
     out = tmp_path / "figures.json"
     run = ("--synthetic", "--batch-size", "16", "--steps", "2", "--warmup", "1", "--json", str(out))
-    done = _run(str(CONFIG), *run, options=("channels_last=True",))
+    done = _run(str(CONFIG), *run, options=("model.channels_last=True",))
     assert done.returncode == 0, done.stderr
     figures = json.loads(out.read_text())
-    assert figures["batch_size"] == 16 and figures["options"] == {"channels_last": True}
+    assert figures["batch_size"] == 16 and figures["options"]["model.channels_last"] is True
     assert figures["images_per_second"] == pytest.approx(16e3 / figures["step_ms"], rel=0.01)
     assert figures["waiting_for_data"] < 0.05
     phases = figures["phases_ms"]
@@ -49,9 +49,9 @@ def test_the_configs_own_loader_is_waited_for(tmp_path: Path) -> None:
     config = ROOT / "configs/demo/unmix_mocov2_r18_digits.py"
     tool = str(ROOT / "tools/benchmarks/throughput.py")
     command = [sys.executable, tool, str(config), "--steps", "2", "--warmup", "1", "--no-memory"]
-    options = ["train_dataloader.num_workers=0", "in_memory=True"]
+    options = ["train_dataloader.num_workers=0"]
     done = subprocess.run(
-        [*command, "--batch-size", "16", "--json", str(out), "--cfg-options", *options],
+        [*command, "--batch-size=16", "--json", str(out), "--in-memory", "--cfg-options", *options],
         capture_output=True,
         text=True,
         cwd=ROOT,
@@ -60,7 +60,7 @@ def test_the_configs_own_loader_is_waited_for(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     figures = json.loads(out.read_text())
     assert 0 < figures["waiting_for_data"] < 1 and figures["phases_ms"]["data"] > 0
-    assert "memory" not in figures and figures["options"] == {"in_memory": True}
+    assert "memory" not in figures and figures["options"]["in_memory"]
 
 
 def test_a_run_without_a_first_step_is_refused() -> None:

@@ -122,8 +122,8 @@ def test_half_precision_needs_a_gpu(tiny, tmp_path, capfd):
 
 
 def test_bfloat16_needs_none(tiny, finished, tmp_path):
-    options = ["amp=bfloat16", "train_cfg.max_epochs=1"]
-    assert call_tool("train", tiny, "--work-dir", tmp_path, "--cfg-options", *options) == 0
+    options = ["--amp", "bfloat16", "--cfg-options", "train_cfg.max_epochs=1"]
+    assert call_tool("train", tiny, "--work-dir", tmp_path, *options) == 0
     exact, rounded = (_losses(folder)[:4] for folder in (finished, tmp_path))
     assert rounded != exact
     assert rounded == pytest.approx(exact, rel=0.02)

@@ -24,7 +24,7 @@ def test_two_processes_train_and_stop_together(tmp_path):
         "--cfg-options",
         "model.backbone.norm_cfg.type=SyncBN",
         "train_dataloader.batch_size=8",
-        "channels_last=True",
+        "model.channels_last=True",
     ]
     process = start_tool(
         "dist_train.sh",

@@ -48,14 +48,14 @@ def test_every_key_that_mixssl_reads_is_known() -> None:
         for path in PACKAGE.rglob("*.py")
         for name in re.findall(r"\bcfg\.get\(\"(\w+)\"", path.read_text())
     }
-    assert "device_augment" in read
+    assert "linear_probe" in read
     assert read <= known_keys()
 
 
 @pytest.mark.parametrize(
     ("key", "meant"),
     [
-        ("device_augmen", "device_augment"),
+        ("linear_probes", "linear_probe"),
         ("optim_wraper", "optim_wrapper"),
         ("knn_banks", "knn_bank"),
         ("train_dataloaders", "train_dataloader"),

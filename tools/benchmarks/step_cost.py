@@ -26,6 +26,7 @@ from mmengine.config import Config
 from rich.console import Console
 from rich.table import Table
 
+from mixssl.cli.arguments import add_amp
 from mixssl.cli.benchmark import (
     TrainStep,
     as_mmpretrain,
@@ -35,6 +36,7 @@ from mixssl.cli.benchmark import (
     random_views,
     view_sizes,
 )
+from mixssl.cli.speed import use_amp
 from mixssl.cli.without_mixture import mixture_switch, without_mixture
 from mixssl.structures import BLOCK, AnyTerm, MixedView
 from mixssl.utils.cfg_options import add_cfg_options, merge_options
@@ -116,7 +118,10 @@ def compare(name: str, first: Config, second: Config, args: argparse.Namespace) 
     batch = args.batch_size or first.train_dataloader.batch_size
     size = args.size or image_size(first)
     images = [random_views(batch, view_sizes(cfg, size)) for cfg in (first, second)]
-    steps = TrainStep(first, device, args.amp), TrainStep(second, device, args.amp)
+    if args.amp:
+        use_amp(first, args.amp)
+        use_amp(second, args.amp)
+    steps = TrainStep(first, device), TrainStep(second, device)
     needed = [
         units(step, own)
         for step, own in zip(steps, images, strict=True)
@@ -150,7 +155,7 @@ def parse_args(description: str | None = __doc__) -> argparse.Namespace:
     )
     parser.add_argument("--warmup", type=int, default=2, help="steps of each before (default 2)")
     parser.add_argument("--threads", type=int, help="CPU threads; torch's default unless given")
-    parser.add_argument("--amp", action="store_true", help="bfloat16 autocast")
+    add_amp(parser)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--json", type=Path, help="also write the figures here")
     add_cfg_options(parser)

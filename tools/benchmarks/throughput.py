@@ -4,7 +4,7 @@ First steps as training takes them, from the config's own loader, with nothing i
 second, and the share of the time in which the loader was waited for. Then steps with a stop watch around each phase.
 Last, with a mixture, the most memory that a step needs, against the same config without the mixture.
 
-    python tools/benchmarks/throughput.py configs/unmix/moco_r18_cifar10.py --cfg-options device_augment=True
+    python tools/benchmarks/throughput.py configs/unmix/moco_r18_cifar10.py --device-views
     python tools/benchmarks/throughput.py configs/unmix/moco_r18_cifar10.py --synthetic --batch-size 64 --steps 5
 
 With --synthetic random images take the place of the loader's, where there are no data: nothing is waited for.
@@ -27,6 +27,7 @@ from mmengine.runner import Runner
 from rich.console import Console
 from rich.table import Table
 
+from mixssl.cli.arguments import add_speed_arguments
 from mixssl.cli.benchmark import (
     TrainStep,
     circumstances,
@@ -37,13 +38,10 @@ from mixssl.cli.benchmark import (
     view_sizes,
 )
 from mixssl.cli.phases import Phases
+from mixssl.cli.speed import write_speed
 from mixssl.cli.without_mixture import without_mixture
-from mixssl.engine.data_options import apply_data_options
 from mixssl.engine.launch import fill_loaders, set_data_root
-from mixssl.engine.step_options import OF_MODEL
 from mixssl.utils.cfg_options import add_cfg_options, merge_options
-
-OPTIONS = ("device_augment", "in_memory", "amp", "fused_optimizer", *OF_MODEL)
 
 
 def batches(cfg: Config, args: argparse.Namespace) -> Iterator[dict[str, Any]]:
@@ -87,11 +85,13 @@ def by_phase(step: TrainStep, data: Iterator[dict[str, Any]], steps: int) -> dic
     return {name: statistics.median(row.get(name, 0.0) for row in found) for name in names}
 
 
-def memory(cfg: Config, step: TrainStep, batch: dict[str, Any], amp: bool) -> dict[str, float]:
+def memory(
+    cfg: Config, step: TrainStep, batch: dict[str, Any], synthetic: bool
+) -> dict[str, float]:
     """Peak memory in MB of a step that has been warmed up, and without the mixture if there is one."""
     found = {"peak_mb": peak_bytes(step, batch) / 1e6}
     if getattr(step.model, "mixer", None) is not None:
-        plain = TrainStep(without_mixture(cfg), step.device, amp)
+        plain = TrainStep(without_mixture(cfg), step.device, synthetic)
         plain.take(batch)
         found["peak_mb_without"] = peak_bytes(plain, batch) / 1e6
         found["ratio"] = found["peak_mb"] / found["peak_mb_without"]
@@ -118,7 +118,7 @@ def _parse() -> argparse.Namespace:
     )
     parser.add_argument("--data-root", metavar="DIR", help="folder of the images")
     parser.add_argument("--no-memory", action="store_true", help="leave memory out")
-    parser.add_argument("--amp", action="store_true", help="bfloat16 autocast")
+    add_speed_arguments(parser)
     parser.add_argument("--threads", type=int, help="CPU threads; torch's default unless given")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--json", type=Path, help="also write the figures here")
@@ -129,11 +129,13 @@ def _parse() -> argparse.Namespace:
             f"--steps is {args.steps} and --warmup is {args.warmup}: both must be >= 1, since a first "
             "step is not like others"
         )
+    if args.synthetic and (args.device_views or args.in_memory):
+        parser.error("--synthetic reads no images: leave --device-views and --in-memory out")
     return args
 
 
 def _load(args: argparse.Namespace) -> Config:
-    """The config, its data options carried out."""
+    """The config, with what the arguments say."""
     cfg = Config.fromfile(args.config)
     if args.data_root is not None:
         set_data_root(cfg, args.data_root)
@@ -141,8 +143,7 @@ def _load(args: argparse.Namespace) -> Config:
     if args.batch_size:
         cfg.train_dataloader.batch_size = args.batch_size
     fill_loaders(cfg, pin_memory=args.device.startswith("cuda"), persistent_workers=True)
-    if not args.synthetic:
-        apply_data_options(cfg)
+    write_speed(cfg, args)
     return cfg
 
 
@@ -152,7 +153,7 @@ def main() -> None:
     get_ready(args.threads)
     cfg = _load(args)
     device = torch.device(args.device)
-    step, data = TrainStep(cfg, device, args.amp), batches(cfg, args)
+    step, data = TrainStep(cfg, device, args.synthetic), batches(cfg, args)
 
     run(step, data, args.warmup)
     seconds, waited, images = run(step, data, args.steps)
@@ -164,10 +165,13 @@ def main() -> None:
         "synthetic": args.synthetic,
         "batch_size": images // args.steps,
         "steps": args.steps,
-        "options": {name: cfg[name] for name in OPTIONS if cfg.get(name)},
+        "options": {
+            **{flag: getattr(args, flag) for flag in ("amp", "device_views", "in_memory")},
+            **(args.cfg_options or {}),
+        },
     }
     if not args.no_memory:
-        found = memory(cfg, step, next(data), args.amp)
+        found = memory(cfg, step, next(data), args.synthetic)
         figures["memory"] = {name: round(value, 3) for name, value in found.items()}
     taken = by_phase(step, data, args.steps)
     figures["phases_ms"] = {name: round(1e3 * value, 3) for name, value in taken.items()}

@@ -2,10 +2,6 @@
 # The root holds either cifar-10-batches-py/ or train/<class>/ and test/<class>/; CIFAR10_ROOT moves it.
 _base_ = ['./views_mocov2.py']
 
-# Both by one option each (docs/en/user_guides/speed.md): images decoded once, and views made by the device that trains.
-in_memory = False
-device_augment = False
-
 data_root = '{{$CIFAR10_ROOT:data/cifar10}}'
 dataset_type = 'mixssl.CIFAR10'
 

@@ -109,7 +109,7 @@ class Experiment:
         if not path.is_file():
             command = ["benchmarks/step_cost.py", self._config(variant), "--pairs", str(pairs)]
             command += ["--warmup", "1", *self._option("--device", self.device)]
-            command += ["--amp"] if "--amp" in self.train_options else []
+            command += [word for word in self.train_options if word.startswith("--amp")]
             what = f"measuring the cost of {variant.name!r}"
             write_json(self._figures(command, "--json", folder, what), path)
         return _read(path)

@@ -35,7 +35,7 @@ class ExactResumeHook(Hook):
     * Seed of the sampler, and states of Python's, NumPy's and torch's global generators, per rank. With
       ``num_workers=0`` the resumed run is then the uninterrupted one, bit by bit. Data workers begin their
       augmentations anew, as they do in mmengine: order of images, weights and schedules are exact, crops differ. Views
-      made on the device (``device_augment=True``) are exact with any number of workers.
+      made on the device (``data_preprocessor.views``) are exact with any number of workers.
 
     Raises:
         ConfigError: On resume, if the checkpoint does not match the model, or was written inside an epoch with another

@@ -20,7 +20,7 @@ from mixssl.registry import HOOKS
 from mixssl.utils.checkpoints import mismatch, state_dict_of
 from mixssl.utils.distributed import batch_size, unwrap
 from mixssl.utils.errors import ConfigError
-from mixssl.utils.names import OWN_KEYS
+from mixssl.utils.names import refuse_moved
 
 __all__ = ["RunCheckHook", "check_loop"]
 
@@ -29,8 +29,6 @@ OTHER_IMAGES = {
     *(".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"),
 }
 """Endings by which people know images; a data set reads those in its ``extensions``."""
-CARRIED_OUT = sorted(OWN_KEYS - {"knn_bank", "knn_query", "linear_probe", "pretrained"})
-"""Keys of a config that change what is built from it; the others are read by who needs them."""
 NOT_OF_THE_DATA = ("RPN", "Semantic")
 """In the names of heads whose ``num_classes`` counts something else than the data's classes."""
 
@@ -59,7 +57,7 @@ class RunCheckHook(Hook):
 
     def before_train(self, runner: Runner) -> None:
         """Runs all checks."""
-        _check_options(runner)
+        refuse_moved(runner.cfg)
         check_loop(runner.train_loop)
         runner.logger.info(headline(runner))
         _note_end(runner)
@@ -71,16 +69,6 @@ class RunCheckHook(Hook):
         name_failures(runner.train_dataloader)
         if runner.val_loop is not None:
             name_failures(runner.val_dataloader)
-
-
-def _check_options(runner: Runner) -> None:
-    """Options that our tools carry out, in a config that another program runs."""
-    asked = [name for name in CARRIED_OUT if runner.cfg.get(name)]
-    if asked and not getattr(runner, "carries_out_options", False):
-        raise ConfigError(
-            f"the config sets {', '.join(asked)}, which tools/train.py carries out and this program would ignore: "
-            "train with it, or leave them out"
-        )
 
 
 def check_loop(loop: BaseLoop) -> None:

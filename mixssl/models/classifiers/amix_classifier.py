@@ -67,7 +67,7 @@ class AMixClassifier(FollowsOptimizer, MixClassifier):
         predict_with: Which head predicts, "clean" or "mixed"; the paper does not say.
         mixer: Config of a mixer to learn from in the block's place; None for none.
         seed: Of λ and partners, in [0, 2^63); None takes the run's seed. Seed and step are saved with the model.
-        **kwargs: Of mmpretrain's ImageClassifier: train_cfg, data_preprocessor, init_cfg, pretrained.
+        **kwargs: Of :class:`~mixssl.models.encoder_options.EncoderOptions`, and of mmpretrain's ImageClassifier.
 
     Raises:
         ValueError: If an argument lies outside its range, a head does not fit, the backbone has no such layer, or there

@@ -17,6 +17,7 @@ from mixssl.models.classifiers.label_losses import (
     check_head,
     mixed_label_loss,
 )
+from mixssl.models.encoder_options import EncoderOptions
 from mixssl.registry import MIXERS, MODELS
 from mixssl.structures import MixedView
 
@@ -24,7 +25,7 @@ __all__ = ["MixClassifier"]
 
 
 @MODELS.register_module()
-class MixClassifier(ImageClassifier):
+class MixClassifier(EncoderOptions, ImageClassifier):
     """mmpretrain's image classifier, trained on mixtures (Zhang et al. 2018, §2; AMix, eq. 3).
 
     Each batch gives way to its mixture, and a row's label is λ of its own image's and 1 - λ of its partner's.
@@ -44,7 +45,7 @@ class MixClassifier(ImageClassifier):
         head: Config of a head that applies a loss to its logits, like LinearClsHead.
         mixer: Config of the mixer; None for none.
         seed: Of the draws, in [0, 2^63); None takes the run's seed. Seed and step are saved with the model.
-        **kwargs: Of mmpretrain's ImageClassifier: train_cfg, data_preprocessor, init_cfg, pretrained.
+        **kwargs: Of :class:`~mixssl.models.encoder_options.EncoderOptions`, and of mmpretrain's ImageClassifier.
 
     Raises:
         ValueError: If the mixer needs a network of its own, or the head or the backbone does not fit.

@@ -16,6 +16,7 @@ from torch.nn import functional as F
 
 from mixssl.mixing import DeferredMixture, Mixer
 from mixssl.models.backbone_hooks import frozen, mixed_hidden
+from mixssl.models.encoder_options import EncoderOptions
 from mixssl.models.heads import MixHead
 from mixssl.models.losses import soft_info_nce, two_way_cross_entropy
 from mixssl.models.methods import checks
@@ -44,7 +45,7 @@ else:
 __all__ = ["MixtureMethod"]
 
 
-class MixtureMethod(FollowsOptimizer, _Algorithm):
+class MixtureMethod(FollowsOptimizer, EncoderOptions, _Algorithm):
     """Mixin that lets an mmpretrain algorithm learn from mixtures; put it before the algorithm among the bases.
 
     :meth:`loss` is the step; a method fills in what it does its own way, three to eight of the steps below. The terms
@@ -73,11 +74,10 @@ class MixtureMethod(FollowsOptimizer, _Algorithm):
         mix_head: Config of a mix head; read only where the data preprocessor has a mixer.
         joint_bn: Whether mixtures share the batch of view 0 for batch normalisation, as in MixCo's code; otherwise each
             mixture is a batch of its own, as in Un-Mix's.
-        mix_block: Config of the network that makes a learned mixer's masks; see
-            :class:`~mixssl.models.parts.LearnedMasks`.
+        mix_block: Config of what makes a learned mixer's masks; see :class:`~mixssl.models.parts.LearnedMasks`.
         clusters: Config of a memory of clusters, mixssl.ODC; read only where the data preprocessor has a mixer; see
             :class:`~mixssl.models.parts.Clusters`.
-        **kwargs: Of the mmpretrain algorithm.
+        **kwargs: Of :class:`~mixssl.models.encoder_options.EncoderOptions` and of the mmpretrain algorithm.
 
     Raises:
         TypeError: If the method has no argument of a name.

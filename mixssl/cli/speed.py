@@ -1,7 +1,8 @@
-"""Two options of a config that change how images reach the model, and not what a run is: one line each."""
+"""Flags for speed: each writes plain values into a config, with which any program then trains the same."""
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Mapping
 from copy import deepcopy
 from typing import Any
@@ -12,42 +13,60 @@ from mixssl.augmentation import Views
 from mixssl.utils.config_checks import dataset_dicts
 from mixssl.utils.errors import ConfigError
 
-__all__ = ["apply_data_options", "augment_on_device", "hold_in_memory"]
+__all__ = ["augment_on_device", "hold_in_memory", "use_amp", "write_speed"]
 
+BFLOAT16 = "mixssl.BFloat16OptimWrapper"
 HELD = ("train_dataloader.", "knn_bank.", "knn_query.", "default_hooks.", "custom_hooks.")
 """Loaders that go over the same images again and again, by the start of their names."""
 
 
-def apply_data_options(cfg: Config) -> None:
-    """Carries out ``device_augment`` and ``in_memory``, if a config sets them.
-
-    Args:
-        cfg: Changed in place: ``device_augment=True`` moves the views from the pipeline into the data preprocessor,
-            ``in_memory=True``, or a dict of :class:`~mixssl.datasets.InMemory`'s arguments, puts that around the data
-            sets of training and of the k-NN monitor.
+def write_speed(cfg: Config, args: argparse.Namespace) -> None:
+    """Writes ``--amp``, ``--device-views`` and ``--in-memory`` into a config.
 
     Raises:
-        ConfigError: Views that can't be made on the device.
+        ConfigError: An optimizer wrapper that has no half precision, or views that can't be made on the device.
     """
-    if cfg.get("device_augment"):
+    if args.amp:
+        use_amp(cfg, args.amp)
+    if args.device_views:
         augment_on_device(cfg)
-    if cfg.get("in_memory"):
-        options = cfg.in_memory
-        hold_in_memory(cfg, **(options if isinstance(options, Mapping) else {}))
+    if args.in_memory:
+        hold_in_memory(cfg)
 
 
-def hold_in_memory(cfg: Config, **options: Any) -> None:
-    """Puts ``mixssl.InMemory`` around the data sets of training and of the k-NN monitor.
+def use_amp(cfg: Config, dtype: str) -> None:
+    """Makes the optimizer wrapper one of mixed precision; bfloat16 needs no loss scale, and so no reading of it.
 
     Args:
-        cfg: Changed in place; a data set that is in it already stays as it is.
-        **options: Of ``InMemory``: prepare, max_bytes.
+        cfg: Changed in place.
+        dtype: "float16" or "bfloat16".
+
+    Raises:
+        ConfigError: A wrapper that is none of a single optimizer.
     """
+    wrapper = cfg.optim_wrapper
+    kind = wrapper.get("type", "OptimWrapper")
+    if kind not in ("OptimWrapper", "AmpOptimWrapper", BFLOAT16):
+        raise ConfigError(
+            f"--amp works with optim_wrapper.type='OptimWrapper', and the config has {kind!r}: set mixed precision "
+            "in the config"
+        )
+    if dtype == "bfloat16":
+        wrapper["type"] = BFLOAT16
+        for key in ("loss_scale", "dtype"):  # of a config that asked for float16
+            wrapper.pop(key, None)
+    else:
+        wrapper.update({"type": "AmpOptimWrapper", "dtype": dtype})
+        wrapper.setdefault("loss_scale", "dynamic")
+
+
+def hold_in_memory(cfg: Config) -> None:
+    """Puts ``mixssl.InMemory`` around the data sets of training and of the k-NN monitor, unless they are in it."""
     for path, dataset in list(dataset_dicts(cfg)):
         if path.startswith(HELD) and not _is_held(cfg, path):
             inner = deepcopy(dict(dataset))
             dataset.clear()
-            dataset.update({"type": "mixssl.InMemory", "dataset": inner, **options})
+            dataset.update({"type": "mixssl.InMemory", "dataset": inner})
 
 
 def _is_held(cfg: Config, path: str) -> bool:
@@ -76,8 +95,8 @@ def augment_on_device(cfg: Config) -> None:
     preprocessor = holder.get("data_preprocessor") or {}
     if _name(preprocessor) != "InstanceMixDataPreprocessor":
         raise ConfigError(
-            f"device_augment needs data_preprocessor.type='mixssl.InstanceMixDataPreprocessor', and it is "
-            f"{preprocessor.get('type')!r}: set that type, or device_augment=False"
+            f"--device-views needs data_preprocessor.type='mixssl.InstanceMixDataPreprocessor', and it is "
+            f"{preprocessor.get('type')!r}: set that type, or leave --device-views out"
         )
     if preprocessor.get("views") is not None:
         return
@@ -89,8 +108,8 @@ def augment_on_device(cfg: Config) -> None:
             found.append(views)
     if not found or any(views != found[0] for views in found):
         raise ConfigError(
-            f"device_augment makes the same views of all images, and train_dataloader has {len(found)} data sets with "
-            "views of their own: give them one MultiView, or set device_augment=False"
+            f"--device-views makes the same views of all images, and train_dataloader has {len(found)} data sets with "
+            "views of their own: give them one MultiView, or leave --device-views out"
         )
     Views(**found[0])  # says what has no device form
     preprocessor["views"] = found[0]
@@ -101,8 +120,8 @@ def _split(pipeline: list, path: str) -> tuple[list, dict[str, Any]]:
     names = [_name(step) for step in pipeline]
     if names[-2:] not in (["MultiView", "PackInputs"], ["MultiView", "PackImages"]):
         raise ConfigError(
-            f"device_augment moves MultiView from {path}.pipeline to the device, and the pipeline ends with "
-            f"{', '.join(names[-2:]) or 'nothing'}: let it end with MultiView, PackInputs, or set device_augment=False"
+            f"--device-views moves MultiView from {path}.pipeline to the device, and the pipeline ends with "
+            f"{', '.join(names[-2:]) or 'nothing'}: let it end with MultiView, PackInputs, or leave --device-views out"
         )
     step = pipeline[-2]
     return list(pipeline[:-2]), deepcopy(
