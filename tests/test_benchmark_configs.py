@@ -18,7 +18,7 @@ from mmpretrain.structures import DataSample
 from mmpretrain.utils import register_all_modules
 from support.tools import NAME, call_tool
 
-from mixssl.engine.launch import set_pretrained
+from mixssl.cli.launch import set_pretrained
 from mixssl.utils.config_checks import check_config, dataset_dicts
 from mixssl.utils.errors import ConfigError
 

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from mmengine.config import Config
 from torch import nn
 
-from mixssl.engine.evaluation import prepare_model
+from mixssl.cli.prepare import prepare_model
 from mixssl.engine.whole_files import write_json
 from mixssl.utils.errors import ConfigError
 from mixssl.visualization import save_figure

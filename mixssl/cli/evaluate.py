@@ -8,7 +8,7 @@ import time
 from typing import Any
 
 from mixssl.cli.arguments import USUAL_K
-from mixssl.engine.evaluation import in_one_line, prepare, save_result
+from mixssl.cli.prepare import in_one_line, prepare, save_result
 from mixssl.evaluation import (
     PROTOCOLS,
     FeatureSet,

@@ -10,7 +10,7 @@ from mmengine.config import Config
 from mmengine.runner import load_checkpoint, set_random_seed
 from torch import Tensor
 
-from mixssl.engine.launch import load_config, set_data_root
+from mixssl.cli.launch import open_config, set_data_root
 from mixssl.evaluation.state import in_evaluation
 from mixssl.structures import MixedView
 from mixssl.utils.errors import ConfigError
@@ -86,7 +86,7 @@ def draw(cfg: Config, args: argparse.Namespace) -> Figure:
 
 def mixtures(args: argparse.Namespace) -> None:
     """Reads, draws, saves, and says where."""
-    cfg = load_config(args)
+    cfg = open_config(args.config)
     if args.data_root is not None:
         set_data_root(cfg, args.data_root)
     set_random_seed(args.seed)

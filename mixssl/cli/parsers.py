@@ -219,4 +219,3 @@ def mixtures_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--seed", type=int, default=0, help="of images and draws, default 0")
     parser.add_argument("--data-root", metavar="DIR", help="folder of the images")
-    parser.set_defaults(work_dir=None, launcher="none", local_rank=0)

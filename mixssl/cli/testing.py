@@ -11,14 +11,14 @@ import mmengine
 from mmengine.config import Config
 from mmengine.evaluator import DumpResults
 
-from mixssl.engine.launch import (
-    fill_loaders,
+from mixssl.cli.launch import (
     load_config,
     prepare_devices,
     set_data_root,
 )
-from mixssl.engine.processes import launched_processes
-from mixssl.engine.runners import build_runner
+from mixssl.cli.processes import launched_processes
+from mixssl.cli.run_defaults import fill_loaders
+from mixssl.cli.runners import build_runner
 from mixssl.utils.cfg_options import merge_options
 from mixssl.utils.config_checks import check_config, forbid_silent_download
 from mixssl.utils.errors import ConfigError

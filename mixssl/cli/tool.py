@@ -43,7 +43,7 @@ def run_tool(main: Callable[[], Any], name: str) -> int:
     except KeyboardInterrupt:
         return _say(f"{name}: interrupted before there was anything to save", code=130)
     except Exception as error:
-        from mixssl.engine.one_line import explain  # heavy, and seldom needed
+        from mixssl.cli.one_line import explain  # heavy, and seldom needed
 
         line = explain(error)
         if line is None:

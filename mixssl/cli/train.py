@@ -10,16 +10,16 @@ from mmengine.config import Config
 from mmengine.runner import find_latest_checkpoint
 
 from mixssl.cli.experiment.lengths import fit_epochs
-from mixssl.cli.speed import write_speed
-from mixssl.engine.launch import (
-    fill_loaders,
+from mixssl.cli.launch import (
     load_config,
     prepare_devices,
     set_data_root,
     set_pretrained,
 )
-from mixssl.engine.processes import launched_processes, requeued
-from mixssl.engine.runners import build_runner
+from mixssl.cli.processes import launched_processes, requeued
+from mixssl.cli.run_defaults import fill_loaders
+from mixssl.cli.runners import build_runner
+from mixssl.cli.speed import write_speed
 from mixssl.utils.cfg_options import merge_options
 from mixssl.utils.checkpoints import require_whole
 from mixssl.utils.config_checks import check_config, forbid_silent_download

@@ -18,7 +18,7 @@ from support.detection import build_detector
 from support.needs_detection import needs_detection
 from support.tools import ROOT
 
-from mixssl.engine.launch import set_data_root
+from mixssl.cli.launch import set_data_root
 
 pytestmark = needs_detection
 

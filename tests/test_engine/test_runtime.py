@@ -10,7 +10,7 @@ from mmengine.registry import DefaultScope
 from support.tools import ROOT
 from support.toy_run import toy_runner
 
-from mixssl.engine.run_defaults import DEFAULT_HOOKS
+from mixssl.cli.run_defaults import DEFAULT_HOOKS
 
 BASE = ROOT / "configs" / "_base_"
 

@@ -14,7 +14,7 @@ from PIL import Image
 from support.evaluation import write_checkpoint, write_config
 from support.tools import call_tool, write_tiny
 
-from mixssl.engine.evaluation import prepare_loaders, prepare_model
+from mixssl.cli.prepare import prepare_loaders, prepare_model
 from mixssl.evaluation import cluster_indices, extract_features
 
 

@@ -14,7 +14,7 @@ from support.evaluation import write_checkpoint, write_config
 from support.tiny import backbone, build, moco
 from support.tools import ROOT, call_tool
 
-from mixssl.engine.evaluation import prepare_loaders, prepare_model
+from mixssl.cli.prepare import prepare_loaders, prepare_model
 from mixssl.evaluation import accuracy, extract_features, majority_knn, weighted_knn
 
 

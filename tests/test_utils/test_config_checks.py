@@ -3,7 +3,7 @@ import copy
 import pytest
 from mmengine.config import Config
 
-from mixssl.engine.launch import set_data_root
+from mixssl.cli.launch import set_data_root
 from mixssl.utils.config_checks import check_config, dataset_dicts, forbid_silent_download
 from mixssl.utils.errors import ConfigError
 

@@ -15,9 +15,10 @@ from torch.utils.data import DataLoader
 
 from mixssl.cli.analysis import each_model, save_both
 from mixssl.cli.arguments import add_comparison_arguments
+from mixssl.cli.launch import set_data_root
+from mixssl.cli.prepare import in_one_line, read_config
+from mixssl.cli.run_defaults import fill_loaders
 from mixssl.cli.tool import run_tool
-from mixssl.engine.evaluation import in_one_line, read_config
-from mixssl.engine.launch import fill_loaders, set_data_root
 from mixssl.evaluation import alignment, extract_views, uniformity
 from mixssl.utils.config_checks import check_config, forbid_silent_download
 from mixssl.utils.errors import ConfigError

@@ -15,8 +15,8 @@ import torch
 
 from mixssl.cli.analysis import each_model, save_both
 from mixssl.cli.arguments import add_comparison_arguments
+from mixssl.cli.prepare import in_one_line, prepare_loaders, read_config
 from mixssl.cli.tool import run_tool
-from mixssl.engine.evaluation import in_one_line, prepare_loaders, read_config
 from mixssl.evaluation import attention_maps, head_maps, spread
 from mixssl.utils.errors import ConfigError
 from mixssl.visualization import attention_figure

@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 
 from mixssl.cli.analysis import names_of, save_both
+from mixssl.cli.prepare import in_one_line
 from mixssl.cli.tool import run_tool
-from mixssl.engine.evaluation import in_one_line
 from mixssl.visualization import Series, read_run, runs_figure
 
 

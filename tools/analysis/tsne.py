@@ -13,8 +13,8 @@ from torch.utils.data import DataLoader, Subset
 
 from mixssl.cli.analysis import each_model, save_both
 from mixssl.cli.arguments import add_comparison_arguments
+from mixssl.cli.prepare import in_one_line, prepare_loaders, read_config
 from mixssl.cli.tool import run_tool
-from mixssl.engine.evaluation import in_one_line, prepare_loaders, read_config
 from mixssl.evaluation import cluster_indices, extract_features
 from mixssl.utils.errors import ConfigError
 from mixssl.visualization import embed, points_figure

@@ -9,8 +9,8 @@ from pathlib import Path
 from statistics import mean
 
 from mixssl.cli.analysis import names_of, save_both
+from mixssl.cli.prepare import in_one_line
 from mixssl.cli.tool import run_tool
-from mixssl.engine.evaluation import in_one_line
 from mixssl.utils.checkpoints import part_of, read_checkpoint
 from mixssl.visualization import convolutions, weight_numbers, weights_figure
 

@@ -37,10 +37,11 @@ from mixssl.cli.benchmark import (
     random_views,
     view_sizes,
 )
+from mixssl.cli.launch import set_data_root
 from mixssl.cli.phases import Phases
+from mixssl.cli.run_defaults import fill_loaders
 from mixssl.cli.speed import write_speed
 from mixssl.cli.without_mixture import without_mixture
-from mixssl.engine.launch import fill_loaders, set_data_root
 from mixssl.utils.cfg_options import add_cfg_options, merge_options
 
 

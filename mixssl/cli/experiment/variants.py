@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import copy
 import hashlib
 import itertools
@@ -16,8 +15,8 @@ from mmengine.config import Config
 
 from mixssl.cli.analysis import names_of
 from mixssl.cli.experiment.lengths import fit_epochs
+from mixssl.cli.launch import open_config, set_data_root
 from mixssl.cli.without_mixture import mixture_switch, without_mixture
-from mixssl.engine.launch import load_config, set_data_root
 from mixssl.utils.cfg_options import merge_options
 from mixssl.utils.config_checks import check_config, forbid_silent_download
 from mixssl.utils.errors import ConfigError
@@ -155,9 +154,8 @@ def _read(
     path: str, options: Mapping[str, Any], data_root: str | None
 ) -> tuple[Config, dict[str, Any]]:
     """A config with the options that are for it, and these by their keys."""
-    cfg = load_config(argparse.Namespace(config=path, launcher="none", local_rank=0, work_dir=None))
-    for key in ("work_dir", "launcher"):  # the runs' own
-        cfg.pop(key, None)
+    cfg = open_config(path)
+    cfg.pop("work_dir", None)  # each run has its own
     if data_root is not None:
         set_data_root(cfg, data_root)
     changes = {

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from mmengine.config import Config
 
+from mixssl.cli.processes import check_launch, launched_processes, requeued
 from mixssl.cli.train import choose_checkpoint
-from mixssl.engine.processes import check_launch, launched_processes, requeued
 from mixssl.utils.errors import ConfigError
 
 

@@ -16,9 +16,9 @@ from mmengine.runner import Runner
 from torch import nn
 from torch.utils.data import DataLoader
 
+from mixssl.cli.launch import open_config, set_data_root
+from mixssl.cli.one_line import explain
 from mixssl.datasets.named_failures import name_failures
-from mixssl.engine.launch import load_config, set_data_root
-from mixssl.engine.one_line import explain
 from mixssl.engine.whole_files import write_json
 from mixssl.evaluation import (
     FeatureSet,
@@ -82,10 +82,7 @@ class Prepared(NamedTuple):
 
 def read_config(args: argparse.Namespace, path: str | None = None) -> Config:
     """Reads a config, by default ``args.config``, and merges ``--cfg-options`` into it."""
-    settings = argparse.Namespace(
-        config=path or args.config, launcher="none", local_rank=0, work_dir=None
-    )
-    cfg = load_config(settings)
+    cfg = open_config(path or args.config)
     merge_options(cfg, args.cfg_options)
     return cfg
 

@@ -1,15 +1,18 @@
-"""What every run of our tools has unless its config says no."""
+"""What every run of our tools has unless its config says otherwise: hooks, and how loaders work."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from mmengine.config import Config
+
+from mixssl.utils.config_checks import LOADERS
 from mixssl.utils.config_hooks import hook_type
 from mixssl.utils.errors import ConfigError
 from mixssl.utils.names import did_you_mean
 
-__all__ = ["DEFAULT_HOOKS", "fill_hooks"]
+__all__ = ["DEFAULT_HOOKS", "fill_hooks", "fill_loaders"]
 
 DEFAULT_HOOKS = {
     "runtime_info": "mixssl.IntervalRuntimeInfoHook",
@@ -71,3 +74,28 @@ def fill_hooks(
                 f"{did_you_mean(name, typed)}: give it a type, or one of the names {', '.join(typed)}"
             )
     return default, custom
+
+
+def fill_loaders(cfg: Config, pin_memory: bool, persistent_workers: bool | None) -> None:
+    """Sets what loaders leave open: pinned memory, workers that stay between epochs, and how a batch is made.
+
+    Detectors take lists of images of different sizes, everything else stacked ones.
+
+    Args:
+        cfg: Changed in place.
+        pin_memory: False turns pinned memory off everywhere.
+        persistent_workers: False turns them off everywhere, None leaves them as they are.
+    """
+    for name in LOADERS:
+        loader = cfg.get(name)
+        if loader is None:
+            continue
+        loader.setdefault("pin_memory", True)
+        kind = "pseudo_collate" if cfg.get("default_scope") == "mmdet" else "default_collate"
+        loader.setdefault("collate_fn", {"type": kind})
+        if persistent_workers is not None:
+            loader.setdefault("persistent_workers", True)
+        if not pin_memory:
+            loader["pin_memory"] = False
+        if persistent_workers is False or not loader.get("num_workers", 0):
+            loader["persistent_workers"] = False

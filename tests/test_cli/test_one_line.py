@@ -11,8 +11,8 @@ import pytest
 import torch
 from mmengine.registry import Registry
 
+from mixssl.cli.one_line import explain
 from mixssl.cli.tool import run_tool
-from mixssl.engine.one_line import explain
 from mixssl.models.layers import SplitBN
 from mixssl.utils.errors import ConfigError
 

@@ -10,15 +10,15 @@ from pathlib import Path
 import torch
 from mmengine.config import Config
 
-from mixssl.engine.processes import check_launch, join_on_cpus
+from mixssl.cli.processes import check_launch, join_on_cpus
 from mixssl.utils.config_checks import LOADERS, dataset_dicts
 from mixssl.utils.detection import require_detection
 from mixssl.utils.errors import ConfigError
 from mixssl.utils.heap import keep_freed_memory
 
 __all__ = [
-    "fill_loaders",
     "load_config",
+    "open_config",
     "prepare_devices",
     "set_data_root",
     "set_pretrained",
@@ -29,17 +29,13 @@ DETECTION = "mmdet"
 
 
 def load_config(args: argparse.Namespace) -> Config:
-    """Reads the config and sets work_dir and launcher; loaders get their defaults later, after the tool's own keys.
+    """Reads ``args.config`` and sets work_dir and launcher; loaders get their defaults after the tool's own keys.
 
     Raises:
-        ConfigError: If there is no such config file.
+        ConfigError: As :func:`open_config`.
     """
     os.environ.setdefault("LOCAL_RANK", str(args.local_rank))
-    if not os.path.isfile(args.config):
-        raise ConfigError(
-            f"there is no config file {args.config!r}: see the folder configs/ for what there is"
-        )
-    cfg = _read_config(args.config)
+    cfg = open_config(args.config)
     cfg.launcher = args.launcher
     if args.work_dir is not None:
         cfg.work_dir = args.work_dir
@@ -48,8 +44,16 @@ def load_config(args: argparse.Namespace) -> Config:
     return cfg
 
 
-def _read_config(path: str) -> Config:
-    """Reads a config; one of mmdet's only where detection can run, before anything else fails."""
+def open_config(path: str) -> Config:
+    """Reads a config; one of mmdet's only where detection can run, before anything else fails because it can't.
+
+    Raises:
+        ConfigError: If there is no such file, or it is no config.
+    """
+    if not os.path.isfile(path):
+        raise ConfigError(
+            f"there is no config file {path!r}: see the folder configs/ for what there is"
+        )
     try:
         cfg = Config.fromfile(path)
     except ConfigError:
@@ -75,31 +79,6 @@ def _fault_of(error: Exception) -> str:
     if not own:
         return said
     return f"{type(error).__name__} in line {own[-1].lineno} of {own[-1].filename}: {said}"
-
-
-def fill_loaders(cfg: Config, pin_memory: bool, persistent_workers: bool | None) -> None:
-    """Sets what loaders leave open: pinned memory, workers that stay between epochs, and how a batch is made.
-
-    Detectors take lists of images of different sizes, everything else stacked ones.
-
-    Args:
-        cfg: Changed in place.
-        pin_memory: False turns pinned memory off everywhere.
-        persistent_workers: False turns them off everywhere, None leaves them as they are.
-    """
-    for name in LOADERS:
-        loader = cfg.get(name)
-        if loader is None:
-            continue
-        loader.setdefault("pin_memory", True)
-        kind = "pseudo_collate" if cfg.get("default_scope") == DETECTION else "default_collate"
-        loader.setdefault("collate_fn", {"type": kind})
-        if persistent_workers is not None:
-            loader.setdefault("persistent_workers", True)
-        if not pin_memory:
-            loader["pin_memory"] = False
-        if persistent_workers is False or not loader.get("num_workers", 0):
-            loader["persistent_workers"] = False
 
 
 def set_data_root(cfg: Config, data_root: str) -> None:

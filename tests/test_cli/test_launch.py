@@ -11,14 +11,14 @@ from mmengine.config import Config
 from support.tools import write_tiny
 from torch import nn
 
-from mixssl.engine import launch
-from mixssl.engine.launch import (
-    fill_loaders,
+from mixssl.cli import launch
+from mixssl.cli.launch import (
     load_config,
     set_data_root,
     set_pretrained,
 )
-from mixssl.engine.runners import build_runner
+from mixssl.cli.run_defaults import fill_loaders
+from mixssl.cli.runners import build_runner
 from mixssl.utils.errors import ConfigError
 
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from mixssl.cli.run_defaults import DEFAULT_HOOKS, fill_hooks
 from mixssl.engine.hooks import ProgressHook
-from mixssl.engine.run_defaults import DEFAULT_HOOKS, fill_hooks
 from mixssl.utils.errors import ConfigError
 
 ALL = {name: {"type": kind} for name, kind in DEFAULT_HOOKS.items()}
