@@ -173,6 +173,20 @@ def test_mixed_labels_weigh_both_images() -> None:
     assert found["loss_mix"].item() == pytest.approx(wanted.item(), abs=1e-4)
 
 
+def test_a_blended_target_is_the_mean_of_both_features() -> None:
+    model = _model(head={"type": "mixssl.BlendHead", "pairing": "own", "keep_clean": False})
+    data = _data(model)
+    (mixture,) = data["mixtures"]
+    with torch.no_grad():
+        taught = _unit(model.teacher.module(data["inputs"][0])[0])
+        student = _unit(copy.deepcopy(model).neck(model.backbone(mixture.images))[0])
+    lam = mixture.lam[0].item()
+    target = _unit(lam * taught[mixture.index] + (1 - lam) * taught[mixture.partner])
+    wanted = _softmax_divergence(target @ taught.t(), student @ taught.t()).mean()
+    found = model(**data, mode="loss")
+    assert found["loss_mix"].item() == pytest.approx(wanted.item(), abs=1e-4)
+
+
 def test_transformers_teach_and_learn() -> None:
     model = _model(
         backbone=VIT | {"patch_size": 8},

@@ -17,7 +17,8 @@ class DistillHead(MixHead):
     """Compares a mixture with what a frozen teacher makes of the same mixture (Beyer et al. 2022, "function matching").
 
     Inputs are mixed and labels are not: whatever the mixture shows, the teacher says what it is. So any mixer will do
-    that makes pixels. For mixed labels, the targets of the mixture's images, take UnMixHead(pairing="own").
+    that makes pixels. For mixed labels, the targets of the mixture's images, take UnMixHead or BlendHead with
+    pairing="own".
 
     A network that makes masks (AMix) learns from the teacher's features of both images, by λ and 1 - λ.
 

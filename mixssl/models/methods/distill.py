@@ -18,7 +18,17 @@ from mixssl.models.necks.distill_neck import feature_map
 from mixssl.models.parts import Part
 from mixssl.models.teacher import FrozenTeacher
 from mixssl.registry import MODELS
-from mixssl.structures import IMAGE, AnyTerm, EmbeddingId, MixedView, SoftTerm, Step, Term, View
+from mixssl.structures import (
+    IMAGE,
+    AnyTerm,
+    Blend,
+    EmbeddingId,
+    MixedView,
+    SoftTerm,
+    Step,
+    Term,
+    View,
+)
 from mixssl.utils.errors import ConfigError
 
 __all__ = ["MixDistill"]
@@ -48,6 +58,9 @@ class MixDistill(MixtureMethod, _Taught):
     the places of an image. Both without labels. One view is enough: student and teacher see the same pixels
     (mixssl.DistillHead), and further views are further images.
 
+    Labels are mixed in place of inputs by UnMixHead(pairing="own"), which weighs the divergences from both images, or
+    by BlendHead(pairing="own"), whose one target is the mean of both features, normalised.
+
     The newest teacher features, those of the step on all devices, are among what is compared with, in place of the
     oldest of the queue. As with any bank they are written after the optimizer's step, and columns that hold nothing yet
     count for nothing.
@@ -70,7 +83,7 @@ class MixDistill(MixtureMethod, _Taught):
             mixture is compared with nothing.
     """
 
-    capabilities = frozenset({"rows", "candidates", "teacher"})
+    capabilities = frozenset({"rows", "candidates", "teacher", "blends"})
     targets_show_maps = True
     fewest_views = 1
 
@@ -159,15 +172,20 @@ class MixDistill(MixtureMethod, _Taught):
     ) -> list[Tensor]:
         """Divergences, (M,); similarities with the queue are computed once for each embedding."""
         if terms[0].online.region == _PLACES:
-            return [token_divergence(targets[t.target], online, self.temperature) for t in terms]  # type: ignore[index]  # no blends
+            places = targets[terms[0].online]  # compared with themselves
+            return [token_divergence(places, online, self.temperature) for _ in terms]
         newest = self._newest(targets)
         mine = self._logits(online, newest)
         known: dict[EmbeddingId, Tensor] = {}
         losses = []
         for term in terms:
-            if term.target not in known:
-                known[term.target] = self._logits(targets[term.target], newest)  # type: ignore[index]
-            theirs = known[term.target]  # type: ignore[index]
+            if isinstance(term.target, Blend):
+                blended = F.normalize(term.target.of(targets), dim=1)
+                theirs = self._logits(blended, newest)
+            else:
+                if term.target not in known:
+                    known[term.target] = self._logits(targets[term.target], newest)
+                theirs = known[term.target]
             rows = divergence(theirs if term.rows is None else theirs[term.rows], mine)
             losses.append(rows * self.global_weight)
         return losses
