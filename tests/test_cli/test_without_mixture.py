@@ -41,6 +41,8 @@ METHODS_OWN = {
     "MixWMSE": {"backbone", "neck", "w_size", "w_iter", "eps", "seed"},
 }
 """Arguments that our classes add to mmpretrain's and that mean something without a mixture."""
+OF_ENCODERS = {"channels_last", "compile_encoders", "checkpoint_backbone"}
+"""Those that all of them have, see mixssl/models/encoder_options.py."""
 
 
 def _amix(encoder: str, data: str) -> list[str]:
@@ -116,12 +118,13 @@ def _arguments(kind: type) -> set[str]:
 @pytest.mark.parametrize("name", sorted(_ours()))
 def test_every_argument_of_a_method_is_its_own_or_goes_with_the_mixture(name: str) -> None:
     kind = _ours()[name]
-    assert _arguments(kind) == METHODS_OWN.get(name, set()) | mixture_arguments(kind)
+    assert _arguments(kind) == METHODS_OWN.get(name, set()) | OF_ENCODERS | mixture_arguments(kind)
 
 
 @pytest.mark.parametrize("kind", [MixClassifier, AMixClassifier])
 def test_every_argument_of_a_classifier_goes_with_the_mixture(kind: type) -> None:
-    assert _arguments(kind) == {"backbone", "neck", "head"} | mixture_arguments(kind)
+    own = {"backbone", "neck", "head"} | OF_ENCODERS
+    assert _arguments(kind) == own | mixture_arguments(kind)
 
 
 def _baseline(name: str) -> Variant:
