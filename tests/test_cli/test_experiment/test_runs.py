@@ -32,7 +32,7 @@ def test_output_is_appended_and_the_code_handed_on(tmp_path: Path) -> None:
 
 
 def test_a_process_that_was_interrupted_stops_the_experiment(tmp_path: Path) -> None:
-    script(tmp_path, "raise SystemExit(130)", "train.py")
+    script(tmp_path, "import time; time.sleep(0.2); raise SystemExit(130)", "train.py")
     experiment = Experiment(tmp_path, tmp_path / "out", ["knn5"])
     with pytest.raises(KeyboardInterrupt):
         experiment.run(VARIANT, 4)
