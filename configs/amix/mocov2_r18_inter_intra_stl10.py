@@ -3,7 +3,11 @@
 # for it.
 # Paper (AMix, Table 4), linear evaluation, top-1: MoCo v2 81.50, with Inter-Intra 84.89; after 800 epochs 85.64 and
 # 87.85.
-_base_ = ['../_base_/models/mocov2_r18.py', '../_base_/protocols/amix_stl10.py']
+_base_ = [
+    '../_base_/models/mocov2_r18.py',
+    '../_base_/datasets/stl10_96px.py',
+    '../_base_/protocols/amix.py',
+]
 
 data_preprocessor = dict(mixer=dict(type='mixssl.InterIntra'))
 model = dict(

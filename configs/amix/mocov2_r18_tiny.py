@@ -2,7 +2,11 @@
 # pixels nor stem for it; the epochs are those of its STL-10, the pixels the data set's, the stem what others use at
 # 64 pixels.
 # Paper (AMix, Table 5), linear evaluation, top-1: MoCo v2 38.29, with AMix-I 41.97.
-_base_ = ['../_base_/models/mocov2_r18.py', '../_base_/protocols/amix_tiny.py']
+_base_ = [
+    '../_base_/models/mocov2_r18.py',
+    '../_base_/datasets/tiny_imagenet_64px.py',
+    '../_base_/protocols/amix.py',
+]
 
 data_preprocessor = dict(mixer=dict(type='mixssl.AMix', alpha=2.0))
 model = dict(

@@ -3,8 +3,7 @@
 _base_ = [
     '../_base_/models/dino_r18_small.py',
     '../_base_/datasets/cifar10.py',
-    '../_base_/schedules/sgd_cos_1000e.py',
-    '../_base_/monitored_200nn.py',
+    '../_base_/protocols/moco_cifar.py',
 ]
 
 dino_crop = dict(type='RandomResizedCrop', scale=32, crop_ratio_range=(0.4, 1.0))

@@ -3,8 +3,7 @@
 _base_ = [
     '../_base_/models/simsiam_r18_small.py',
     '../_base_/datasets/cifar10.py',
-    '../_base_/schedules/sgd_cos_1000e.py',
-    '../_base_/monitored_200nn.py',
+    '../_base_/protocols/moco_cifar.py',
 ]
 
 view_pipeline = [

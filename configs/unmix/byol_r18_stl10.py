@@ -1,7 +1,11 @@
 # Un-Mix on BYOL, ResNet-18, STL-10, 2000 epochs on one device, by the protocol of W-MSE's authors.
 # Top-1 of a linear classifier and of 5 nearest neighbours on the backbone's features.
 # Paper (Un-Mix, Table 3): 91.99 and 88.64 without mixtures, 93.34 and 90.46 with.
-_base_ = ['../_base_/models/byol_r18_medium.py', '../_base_/protocols/wmse_stl10.py']
+_base_ = [
+    '../_base_/models/byol_r18_medium.py',
+    '../_base_/datasets/stl10.py',
+    '../_base_/protocols/wmse_stl10.py',
+]
 
 data_preprocessor = dict(mixer=dict(type='mixssl.UnMix', alpha=1.0, p_global=0.5))
 # As Algorithm 1, which calls the method on the pair of the mixture and the other view: each predicts the other.

@@ -1,7 +1,11 @@
 # Un-Mix on SimCLR, ResNet-18, STL-10, 2000 epochs on one device, by the protocol of W-MSE's authors.
 # Top-1 of a linear classifier and of 5 nearest neighbours on the backbone's features.
 # Paper (Un-Mix, Table 3): 90.51 and 85.68 without mixtures, 90.86 and 86.16 with.
-_base_ = ['../_base_/models/simclr_r18_medium.py', '../_base_/protocols/wmse_stl10.py']
+_base_ = [
+    '../_base_/models/simclr_r18_medium.py',
+    '../_base_/datasets/stl10.py',
+    '../_base_/protocols/wmse_stl10.py',
+]
 
 data_preprocessor = dict(mixer=dict(type='mixssl.UnMix', alpha=1.0, p_global=0.5))
 model = dict(mix_head=dict(type='mixssl.UnMixHead'))

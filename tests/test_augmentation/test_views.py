@@ -306,7 +306,7 @@ def test_an_operation_of_ones_own_joins_in() -> None:
 
 PUBLISHED = {
     "moco_cifar10": "configs/_base_/datasets/cifar10.py",
-    "wmse_cifar10": "configs/_base_/datasets/cifar10_mild.py",
+    "wmse_cifar10": "configs/_base_/datasets/cifar10_wmse.py",
     "stl10": "configs/_base_/datasets/stl10.py",
     "mixco_tiny": "configs/_base_/datasets/tiny_imagenet_224px.py",
     "mocov1": "configs/unmix/mocov1_r50_in1k.py",

@@ -211,3 +211,11 @@ def test_config_turns_a_folder_into_two_views(
     views = CIFAR10(**options)[0]["inputs"]
     assert [tuple(view.shape) for view in views] == [(3, 32, 32)] * 2
     assert not views[0].equal(views[1])
+
+
+@pytest.mark.parametrize("data", ["cifar10", "cifar100"])
+def test_the_former_name_of_a_config_says_the_new_one(data: str) -> None:
+    folder = "configs/_base_/datasets"
+    with pytest.warns(FutureWarning, match=f"{data}_mild.py is called {data}_wmse.py now"):
+        former = Config.fromfile(f"{folder}/{data}_mild.py")
+    assert former.to_dict() == Config.fromfile(f"{folder}/{data}_wmse.py").to_dict()

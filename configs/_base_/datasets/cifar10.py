@@ -1,16 +1,14 @@
 # CIFAR-10 for two views, with the augmentation of the small-image MoCo recipes (Un-Mix's CIFAR setting).
 # The root holds either cifar-10-batches-py/ or train/<class>/ and test/<class>/; CIFAR10_ROOT moves it.
-_base_ = ['./views_mocov2.py']
+_base_ = ['./two_views.py']
 
 data_root = '{{$CIFAR10_ROOT:data/cifar10}}'
 dataset_type = 'mixssl.CIFAR10'
 
 data_preprocessor = dict(
-    type='mixssl.InstanceMixDataPreprocessor',
     # RGB, 0 to 255. The recipe's spread (mean spread within an image), not that over all pixels (63.0, 62.1, 66.7).
     mean=[125.307, 122.961, 113.858],
-    std=[51.587, 50.847, 51.255],
-    to_rgb=True)
+    std=[51.587, 50.847, 51.255])
 
 view_pipeline = [
     dict(type='RandomResizedCrop', scale=32, crop_ratio_range=(0.08, 1.0)),
@@ -25,25 +23,8 @@ train_pipeline = [
 test_pipeline = [dict(type='PackInputs')]
 
 train_dataloader = dict(
-    batch_size=512,
-    num_workers=4,
-    drop_last=True,
-    # A worker that restarts begins its random numbers anew: every epoch would see the same views.
-    persistent_workers=True,
-    sampler=dict(type='DefaultSampler', shuffle=True),
-    collate_fn=dict(type='default_collate'),
     dataset=dict(type=dataset_type, data_root=data_root, split='train', pipeline=train_pipeline))
-
-# For mixssl.KNNMonitorHook: neighbours come from the bank, accuracy from the query.
 knn_bank = dict(
-    batch_size=512,
-    num_workers=2,
-    sampler=dict(type='DefaultSampler', shuffle=False),
-    collate_fn=dict(type='default_collate'),
     dataset=dict(type=dataset_type, data_root=data_root, split='train', pipeline=test_pipeline))
 knn_query = dict(
-    batch_size=512,
-    num_workers=2,
-    sampler=dict(type='DefaultSampler', shuffle=False),
-    collate_fn=dict(type='default_collate'),
     dataset=dict(type=dataset_type, data_root=data_root, split='test', pipeline=test_pipeline))

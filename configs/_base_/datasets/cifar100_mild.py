@@ -1,10 +1,6 @@
-# CIFAR-100 with the views of cifar10_mild.py.
-_base_ = ['./cifar10_mild.py']
+# The former name of cifar100_wmse.py.
+import warnings
 
-data_root = '{{$CIFAR100_ROOT:data/cifar100}}'
-dataset_type = 'mixssl.CIFAR100'
-data_preprocessor = dict(mean=[129.304, 124.070, 112.434], std=[68.170, 65.392, 70.418])
+_base_ = ['./cifar100_wmse.py']
 
-train_dataloader = dict(dataset=dict(type=dataset_type, data_root=data_root))
-knn_bank = dict(dataset=dict(type=dataset_type, data_root=data_root))
-knn_query = dict(dataset=dict(type=dataset_type, data_root=data_root))
+warnings.warn('cifar100_mild.py is called cifar100_wmse.py now: name that one', FutureWarning, stacklevel=2)

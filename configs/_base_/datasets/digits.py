@@ -1,6 +1,4 @@
 # scikit-learn's handwritten digits, 16x16: real images that come with a dependency.
-in_memory = False  # True: decoded once and shared with the data workers (docs/en/user_guides/speed.md)
-
 data_preprocessor = dict(
     type='mixssl.InstanceMixDataPreprocessor',
     mean=[79.731, 79.731, 79.731],
@@ -48,9 +46,4 @@ knn_bank = dict(
     sampler=dict(type='DefaultSampler', shuffle=False),
     collate_fn=dict(type='default_collate'),
     dataset=dict(type='mixssl.Digits', split='train', pipeline=test_pipeline))
-knn_query = dict(
-    batch_size=256,
-    num_workers=0,
-    sampler=dict(type='DefaultSampler', shuffle=False),
-    collate_fn=dict(type='default_collate'),
-    dataset=dict(type='mixssl.Digits', split='test', pipeline=test_pipeline))
+knn_query = dict(knn_bank, dataset=dict(knn_bank['dataset'], split='test'))

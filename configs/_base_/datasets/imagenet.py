@@ -14,9 +14,4 @@ knn_bank = dict(
     sampler=dict(type='DefaultSampler', shuffle=False),
     collate_fn=dict(type='default_collate'),
     dataset=dict(type='ImageNet', data_root=knn_root, split='train', pipeline=knn_pipeline))
-knn_query = dict(
-    batch_size=256,
-    num_workers=8,
-    sampler=dict(type='DefaultSampler', shuffle=False),
-    collate_fn=dict(type='default_collate'),
-    dataset=dict(type='ImageNet', data_root=knn_root, split='val', pipeline=knn_pipeline))
+knn_query = dict(knn_bank, dataset=dict(knn_bank['dataset'], split='val'))

@@ -1,6 +1,6 @@
-# STL-10, labelled and unlabelled training images together, for two views of 64 pixels, with the views of
-# cifar10_mild.py at that size. The root holds stl10_binary/; STL10_ROOT moves it.
-_base_ = ['./cifar10_mild.py']
+# STL-10, labelled and unlabelled training images together, for two views of 64 pixels, with W-MSE's milder
+# views at that size. The root holds stl10_binary/; STL10_ROOT moves it.
+_base_ = ['./two_views.py']
 
 data_root = '{{$STL10_ROOT:data/stl10}}'
 dataset_type = 'mixssl.STL10'
@@ -8,12 +8,7 @@ dataset_type = 'mixssl.STL10'
 data_preprocessor = dict(mean=[109.65, 107.1, 99.45], std=[68.85, 66.3, 68.85])
 
 # Pillow smooths what it shrinks, as that code does.
-view_pipeline = [
-    _base_.jitter,
-    _base_.mild_gray,
-    dict(_base_.mild_crop, scale=64),
-    _base_.flip,
-]
+view_pipeline = [_base_.jitter, _base_.wmse_gray, dict(_base_.wmse_crop, scale=64), _base_.flip]
 train_pipeline = [
     dict(type='MultiView', num_views=2, transforms=[view_pipeline]),
     dict(type='PackInputs'),
@@ -28,5 +23,7 @@ train_dataloader = dict(
     num_workers=8,
     dataset=dict(
         type=dataset_type, data_root=data_root, split='train+unlabeled', pipeline=train_pipeline))
-knn_bank = dict(dataset=dict(type=dataset_type, data_root=data_root, pipeline=test_pipeline))
-knn_query = dict(dataset=dict(type=dataset_type, data_root=data_root, pipeline=test_pipeline))
+knn_bank = dict(
+    dataset=dict(type=dataset_type, data_root=data_root, split='train', pipeline=test_pipeline))
+knn_query = dict(
+    dataset=dict(type=dataset_type, data_root=data_root, split='test', pipeline=test_pipeline))

@@ -1,6 +1,8 @@
 # BCCD: 364 photographs of blood, 640x480, with boxes around red cells, white cells and platelets; 292 to train on
 # (train and val), 72 to measure. The root holds Annotations/, ImageSets/ and JPEGImages/; BCCD_ROOT moves it, and so
 # does --data-root. Half size: a platelet still has about 20 pixels.
+_base_ = ['./loaders.py']
+
 data_root = '{{$BCCD_ROOT:data/bccd}}'
 metainfo = dict(
     classes=('RBC', 'WBC', 'Platelets'), palette=[(213, 94, 0), (0, 114, 178), (0, 158, 115)])
@@ -16,17 +18,12 @@ test_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='Resize', scale=(320, 240), keep_ratio=True),
     dict(type='LoadAnnotations', with_bbox=True),  # after resizing: boxes are compared in the image's own size
-    dict(
-        type='PackDetInputs',
-        meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor')),
+    dict(type='PackDetInputs', meta_keys=_base_.meta_keys),
 ]
 
 train_dataloader = dict(
     batch_size=8,
     num_workers=1,
-    persistent_workers=True,
-    sampler=dict(type='InfiniteSampler', shuffle=True),
-    collate_fn=dict(type='pseudo_collate'),
     dataset=dict(
         type='mixssl.XMLBoxes',  # two boxes of the 4,888 have no area
         data_root=data_root,
@@ -37,22 +34,13 @@ train_dataloader = dict(
 val_dataloader = dict(
     batch_size=8,
     num_workers=1,
-    persistent_workers=True,
-    drop_last=False,
-    sampler=dict(type='DefaultSampler', shuffle=False),
-    collate_fn=dict(type='pseudo_collate'),
     dataset=dict(
         type='mixssl.XMLBoxes',
         data_root=data_root,
         ann_file='ImageSets/Main/test.txt',
         metainfo=metainfo,
-        test_mode=True,
         pipeline=test_pipeline))
 test_dataloader = val_dataloader
 
-val_evaluator = dict(
-    type='VOCMetric',
-    metric='mAP',
-    eval_mode='area',
-    iou_thrs=[0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95])
+val_evaluator = dict(_base_.voc_metric, eval_mode='area')
 test_evaluator = val_evaluator

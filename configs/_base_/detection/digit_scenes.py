@@ -1,4 +1,6 @@
 # Scenes composed of scikit-learn's digits, boxes and masks: 200 to train on, 100 of other digits to measure. Offline.
+_base_ = ['./loaders.py']
+
 load = [
     # The scenes hold their pixels. Their size stays as it is; what is wanted of this step is the factor that
     # predictions are scaled back by.
@@ -8,8 +10,7 @@ load = [
 train_dataloader = dict(
     batch_size=8,
     num_workers=0,
-    sampler=dict(type='InfiniteSampler', shuffle=True),
-    collate_fn=dict(type='pseudo_collate'),
+    persistent_workers=False,
     dataset=dict(
         type='mixssl.DigitScenes',
         split='train',
@@ -18,14 +19,11 @@ train_dataloader = dict(
 val_dataloader = dict(
     batch_size=8,
     num_workers=0,
-    drop_last=False,
-    sampler=dict(type='DefaultSampler', shuffle=False),
-    collate_fn=dict(type='pseudo_collate'),
+    persistent_workers=False,
     dataset=dict(
         type='mixssl.DigitScenes',
         split='val',
         num_scenes=100,
-        test_mode=True,
         pipeline=[
             *load,
             dict(

@@ -1,9 +1,5 @@
-# Tiny ImageNet by the protocol of W-MSE's authors: 1000 epochs.
-_base_ = [
-    '../datasets/tiny_imagenet.py',
-    '../schedules/adam_step_1000e.py',
-    '../monitored_5nn_64px.py',
-]
+# The same for Tiny ImageNet: less than on CIFAR at a time, and measured half as often.
+_base_ = ['./wmse_cifar.py']
 
-# Those authors take less than on CIFAR.
 optim_wrapper = dict(optimizer=dict(lr=2e-3))
+default_hooks = dict(knn=dict(interval=20))

@@ -1,5 +1,7 @@
-# MoCo v2's schedule for a total batch of 256, over 400 epochs, and none of the weight decay for Mix Block's γ, which it
-# would pull back to where it starts.
+# AMix's protocol for small images, MoCo v2's settings (§4.2): a total batch of 256, 400 epochs, and none of the weight
+# decay for Mix Block's γ, which it would pull back to where it starts.
+_base_ = ['../default_runtime.py']
+
 optim_wrapper = dict(
     type='OptimWrapper',
     optimizer=dict(type='SGD', lr=0.03, momentum=0.9, weight_decay=1e-4),
@@ -9,3 +11,5 @@ param_scheduler = [
 ]
 train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=400)
 auto_scale_lr = dict(base_batch_size=256)
+
+default_hooks = dict(knn=dict(type='mixssl.KNNMonitorHook', k=200, interval=20))

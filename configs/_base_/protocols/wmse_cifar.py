@@ -1,5 +1,7 @@
-# The schedule of W-MSE's authors, on one device: 500 iterations of warm-up, and a fifth of the learning rate from 50
-# epochs before the end on, a fifth of that from 25.
+# The protocol of W-MSE's authors, on one device: 1000 epochs of Adam, 500 iterations of warm-up, a fifth of the
+# learning rate from 50 epochs before the end on, a fifth of that from 25.
+_base_ = ['../monitored_5nn.py']
+
 optim_wrapper = dict(
     type='OptimWrapper',
     optimizer=dict(type='Adam', lr=3e-3, weight_decay=1e-6))

@@ -1,4 +1,7 @@
-# The CIFAR schedule of MoCo's and Un-Mix's authors: a cosine to 0 that steps once an epoch, no warm-up.
+# The CIFAR demo of MoCo's authors, as Un-Mix's authors have it: 1000 epochs of SGD, a cosine to 0 that steps once an
+# epoch, no warm-up; 200 neighbours.
+_base_ = ['../monitored_200nn.py']
+
 optim_wrapper = dict(
     type='OptimWrapper',
     optimizer=dict(type='SGD', lr=0.06, momentum=0.9, weight_decay=5e-4))
