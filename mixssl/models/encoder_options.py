@@ -13,7 +13,6 @@ from typing import Any
 from warnings import warn
 
 import torch
-from mmengine.model import BaseAveragedModel
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
@@ -26,9 +25,9 @@ __all__ = ["EncoderOptions", "eager", "refuse_inside_checkpoint", "still_statist
 class EncoderOptions:
     """Mixin that gives a model arguments for faster or smaller encoders; put it before the algorithm among the bases.
 
-    Encoders are backbone and neck, and those of momentum encoders. Channels innermost and compilation change losses by
-    rounding: sums run in another order, operations are fused. Blocks computed twice change no bit: running statistics
-    of batch normalisation are updated once, and dropout draws the same again.
+    Encoders are backbone and neck, and those of momentum encoders and frozen teachers. Channels innermost and
+    compilation change losses by rounding: sums run in another order, operations are fused. Blocks computed twice change
+    no bit: running statistics of batch normalisation are updated once, and dropout draws the same again.
 
     Args:
         *args: Of the algorithm.
@@ -185,14 +184,15 @@ def _as_before(norms: list[tuple[_BatchNorm, bool]]) -> Iterator[None]:
 
 
 def _encoders(model: nn.Module) -> Iterator[nn.Module]:
-    """Backbones and necks: of the model, and of its momentum encoders."""
+    """Backbones and necks: of the model, and of its teachers."""
     for name in ("backbone", "neck"):
         module = getattr(model, name, None)
         if isinstance(module, nn.Module):
             yield module
     for child in model.children():
-        if isinstance(child, BaseAveragedModel) and isinstance(child.module, nn.Sequential):
-            yield from list(child.module)[:2]
+        encoder = getattr(child, "module", None)  # of a moving average or a frozen teacher
+        if isinstance(encoder, nn.Sequential):
+            yield from list(encoder)[:2]
 
 
 def _set_layout(model: nn.Module, layout: torch.memory_format) -> None:

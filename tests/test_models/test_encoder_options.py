@@ -32,6 +32,7 @@ METHODS = {
     "ManifoldMix": lambda: moco(mixer=MANIFOLD),
     "AMix": lambda: amix(moco),
     "AMix on SimSiam": lambda: amix(simsiam),
+    "distillation": lambda: config("MixDistill", UNMIX, GRID.SEEN_BY_BOTH, {}),
 }
 
 
@@ -92,7 +93,7 @@ def test_a_backend_that_rounds_otherwise_changes_losses_by_rounding() -> None:
     torch.testing.assert_close(found, plain, rtol=1e-5, atol=0)
 
 
-@pytest.mark.parametrize("name", ["MoCo", "SimCLR", "AMix"])
+@pytest.mark.parametrize("name", ["MoCo", "SimCLR", "AMix", "distillation"])
 def test_channels_last_changes_losses_by_rounding(name: str) -> None:
     plain, _ = _steps(METHODS[name]())
     found, state = _steps(METHODS[name](), channels_last=True)
