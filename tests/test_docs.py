@@ -228,3 +228,11 @@ def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
     )
     assert built.returncode == 0, built.stderr
     assert "mixssl.UnMix" in (out / "docs/en/reference/mixers.html").read_text()
+
+
+def test_the_training_loop_of_the_page_trains() -> None:
+    names: dict = {}
+    for code in _code(ROOT / "docs/en/own_images/own_loop.md"):
+        exec(code, names)
+        assert set(names["losses"]) == {"loss_clean", "loss_mix"}
+        assert all(loss.isfinite() for loss in names["losses"].values())

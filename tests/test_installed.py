@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from support.images import write_folder
 from support.packaging import build_wheel, copy_source, environment_with, run
 
 pytestmark = pytest.mark.slow
@@ -79,3 +80,24 @@ def test_uninstalling_leaves_nothing_that_python_would_read(python: Path) -> Non
     assert (site / "mixssl.pth").is_file() and (site / "_mixssl_bases.py").is_file()
     run(sys.executable, "-m", "pip", "--python", python, "uninstall", "-qy", "mixssl", cwd=site)
     assert [path.name for path in site.iterdir() if "mixssl" in path.name] == []
+
+
+SAME = """
+import timm, torch
+from mixssl.cli.embed import read_backbone
+from mixssl.transfer.backbone_folder import build_backbone
+images = torch.randn(3, 3, 32, 32, generator=torch.Generator().manual_seed(1))
+there = timm.create_model('local-dir:out/backbone', pretrained=True).eval()
+with torch.no_grad():
+    here = build_backbone(read_backbone('out/backbone'))(images)[-1].mean((2, 3))
+    print(float((there(images) - here).abs().max()))
+"""
+
+
+def test_a_folder_becomes_a_backbone_that_timm_loads(python: Path, tmp_path: Path) -> None:
+    pytest.importorskip("timm")
+    write_folder(tmp_path / "images", 24)
+    sizes = ("--epochs=1", "--batch-size=8", "--view-size=32", "--stem=7x7", "--held-back=4")
+    command = (python.parent / "mixssl", "pretrain", "images", "--out", "out", *sizes)
+    run(*command, cwd=tmp_path)
+    assert float(run(python, "-c", SAME, cwd=tmp_path).split()[-1]) <= 1e-5

@@ -25,6 +25,11 @@ class Command(NamedTuple):
 
 
 COMMANDS = {
+    "pretrain": Command(
+        "a folder of images in, a backbone out",
+        parsers.pretrain_arguments,
+        "mixssl.cli.pretrain:main",
+    ),
     "train": Command("train a config", parsers.train_arguments, "mixssl.cli.train:train"),
     "test": Command(
         "test a checkpoint of a config that has a test loop",
@@ -51,6 +56,26 @@ COMMANDS = {
         "train configs under one budget, judge them alike, and put them side by side",
         parsers.compare_arguments,
         "mixssl.cli.compare:compare",
+    ),
+    "export": Command(
+        "write a checkpoint's backbone for timm, Hugging Face, torchvision, mmpretrain and mmdet",
+        parsers.export_arguments,
+        "mixssl.cli.hand_over:export",
+    ),
+    "embed": Command(
+        "write the features of images with their names; stopped, the same command goes on",
+        parsers.embed_arguments,
+        "mixssl.cli.embed:embed",
+    ),
+    "visualize neighbours": Command(
+        "draw images and those most like them",
+        parsers.neighbours_arguments,
+        "mixssl.cli.embed:neighbours",
+    ),
+    "doctor": Command(
+        "say what is installed, what can run here, and what is missing and how to get it",
+        lambda parser: None,
+        "mixssl.cli.doctor:doctor",
     ),
     "visualize mixtures": Command(
         "draw what a config's mixer does to its first training batch",

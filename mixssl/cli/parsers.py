@@ -12,17 +12,56 @@ from mixssl.cli.arguments import (
     add_model_arguments,
     add_speed_arguments,
 )
+from mixssl.cli.choices import RULES
 from mixssl.utils.cfg_options import OptionsAction
 
 __all__ = [
     "compare_arguments",
+    "embed_arguments",
+    "export_arguments",
     "knn_arguments",
     "linear_arguments",
     "mixtures_arguments",
+    "neighbours_arguments",
+    "pretrain_arguments",
     "protocols_arguments",
     "test_arguments",
     "train_arguments",
 ]
+
+
+def pretrain_arguments(parser: argparse.ArgumentParser) -> None:
+    """Images, where to write, and an option for each choice."""
+    parser.add_argument(
+        "images",
+        help="a folder of any depth, a list of files (.txt, .csv, .jsonl, .parquet), tar shards, a parquet file with "
+        "images, an LMDB, or a data set saved by Hugging Face's save_to_disk",
+    )
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of the run")
+    parser.add_argument(
+        "--labels", metavar="DIR", help="images in class folders to measure by k-NN; not trained on"
+    )
+    parser.add_argument(
+        "--from",
+        dest="start",
+        metavar="FILE",
+        help="weights to start from: of torchvision, timm, mmpretrain, Hugging Face (.safetensors) or of ours",
+    )
+    parser.add_argument("--hours", type=float, help="choose epochs by the time that a step takes")
+    parser.add_argument("--devices", type=int, default=1, metavar="N", help="processes, default 1")
+    parser.add_argument("--seed", type=int, default=0, help="of everything random, default 0")
+    parser.add_argument("--strict", action="store_true", help="stop at an image that can't be read")
+    parser.add_argument(
+        "--dry-run", action="store_true", help="look, choose, write the config, and end"
+    )
+    chosen = parser.add_argument_group("choices", "what is not given is chosen, and said why")
+    for rule in RULES:
+        chosen.add_argument(
+            f"--{rule.option.replace('_', '-')}",
+            type=str if isinstance(rule.kind, tuple) else rule.kind,
+            choices=rule.kind if isinstance(rule.kind, tuple) else None,
+            help=rule.help,
+        )
 
 
 def train_arguments(parser: argparse.ArgumentParser) -> None:
@@ -131,6 +170,60 @@ def compare_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, default=Path("work_dirs/compare"), metavar="DIR")
     parser.add_argument("--title", help="of the page; default: name of the folder")
     parser.add_argument("--dry-run", action="store_true", help="say what would be run, and end")
+
+
+def export_arguments(parser: argparse.ArgumentParser) -> None:
+    """Checkpoint, encoder, where to write."""
+    parser.add_argument("checkpoint", help="of pre-training, with its config inside")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="default: backbone beside it")
+    parser.add_argument(
+        "--encoder",
+        choices=["online", "momentum"],
+        default="online",
+        help="which one, default online",
+    )
+    parser.add_argument(
+        "--size", type=int, help="side of the images; default: of the run's views, or 224"
+    )
+    parser.add_argument(
+        "--value-range",
+        type=float,
+        nargs=2,
+        metavar=("LOW", "HIGH"),
+        help="what was 0 and 255 of images of more than 8 bits; default: as images.json beside it says",
+    )
+
+
+def _backbone_arguments(parser: argparse.ArgumentParser) -> None:
+    """What looks at images by a backbone."""
+    parser.add_argument("backbone", type=Path, help="folder backbone, of mixssl pretrain or export")
+    parser.add_argument("images", help="as mixssl pretrain takes them")
+    parser.add_argument("--device", help="default: cuda where there is one, else cpu")
+    parser.add_argument("--batch-size", type=int, default=64, help="images at a time, default 64")
+    parser.add_argument("--workers", type=int, default=2, help="processes that load, default 2")
+
+
+def embed_arguments(parser: argparse.ArgumentParser) -> None:
+    """Backbone, images, where to write."""
+    _backbone_arguments(parser)
+    parser.add_argument(
+        "--out", type=Path, required=True, metavar="FILE", help="features: .parquet or .npz"
+    )
+
+
+def neighbours_arguments(parser: argparse.ArgumentParser) -> None:
+    """Backbone, images, how many."""
+    _backbone_arguments(parser)
+    parser.add_argument("--out", type=Path, default=Path("neighbours.png"), metavar="PNG")
+    parser.add_argument("--num", type=int, default=12, help="images asked for, default 12")
+    parser.add_argument("--k", type=int, default=6, help="neighbours of each, default 6")
+    parser.add_argument(
+        "--most",
+        type=int,
+        default=5000,
+        help="images that are looked at, drawn at random, default 5000",
+    )
+    parser.add_argument("--seed", type=int, default=0, help="of which ones, default 0")
 
 
 def knn_arguments(parser: argparse.ArgumentParser) -> None:
