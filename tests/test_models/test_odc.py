@@ -264,7 +264,8 @@ def test_samples_without_a_place_are_refused(samples: Any, message: str) -> None
 
 
 def test_an_empty_memory_is_refused() -> None:
-    with pytest.raises(ValueError, match="memory of ODC is empty: add dict.type='mixssl.ODCHook'"):
+    message = r"memory of ODC is empty: add default_hooks=dict\(odc=dict\(type='mixssl.ODCHook'\)\)"
+    with pytest.raises(ValueError, match=message):
         ODC(IMAGES, DIM, K, min_size=2).index_of([_sample(0)])
 
 
