@@ -8,8 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from support.benchmarks import measured
+from support.tools import ROOT
 
-ROOT = Path(__file__).parents[2]
 CONFIG = ROOT / "configs/unmix/moco_r18_cifar10.py"
 TINY = [
     "model.backbone.base_channels=4",
@@ -18,38 +19,34 @@ TINY = [
 ]
 
 
-def _run(*args: str, tool: str = "tools/benchmarks/step_cost.py") -> subprocess.CompletedProcess:
-    command = [sys.executable, str(ROOT / tool), str(CONFIG), *args]
-    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=300)
+TINY_RUN = ("--batch-size", 16, "--pairs", 3, "--cfg-options", *TINY)
 
 
-def test_ratio_limit_and_spread_are_reported(tmp_path: Path) -> None:
-    out = tmp_path / "cost.json"
-    done = _run("--batch-size", "16", "--pairs", "3", "--json", str(out), "--cfg-options", *TINY)
-    assert done.returncode == 0, done.stderr
-    figures = json.loads(out.read_text())
+def test_ratio_limit_and_spread_are_reported(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    figures = measured("step_cost", CONFIG, *TINY_RUN, out=tmp_path / "cost.json")
     assert figures["units"] == [11, 8] and figures["limit"] == pytest.approx(1.375)
     assert figures["pairs"] == 3 and figures["batch_size"] == 16 and figures["size"] == 32
     low, high = figures["quartiles"]
     assert 0 < low <= figures["ratio"] <= high
-    assert "passes needed" in done.stdout and "1.375" in done.stdout
+    said = capsys.readouterr().out
+    assert "passes needed" in said and "1.375" in said
 
 
 def test_a_config_without_a_mixture_is_refused() -> None:
-    done = _run("--batch-size", "16", "--cfg-options", *TINY, "data_preprocessor.mixer=None")
-    assert done.returncode != 0
-    assert "has no mixer, so there is nothing to compare" in done.stderr
+    with pytest.raises(SystemExit, match="has no mixer, so there is nothing to compare"):
+        measured("step_cost", CONFIG, *TINY_RUN, "data_preprocessor.mixer=None")
 
 
-def test_mmpretrains_method_is_measured_against(tmp_path: Path) -> None:
+def test_mmpretrains_method_is_measured_against(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     out = tmp_path / "cost.json"
-    run = ("--against-mmpretrain", "--batch-size", "16", "--pairs", "3", "--json", str(out))
-    done = _run(*run, "--cfg-options", *TINY)
-    assert done.returncode == 0, done.stderr
-    figures = json.loads(out.read_text())
+    figures = measured("step_cost", CONFIG, "--against-mmpretrain", *TINY_RUN, out=out)
     assert figures["units"] == [4, 4] and figures["limit"] == 1
     assert 0.3 < figures["ratio"] < 3
-    assert "mmpretrain" in done.stdout
+    assert "mmpretrain" in capsys.readouterr().out
 
 
 @pytest.mark.slow
@@ -57,7 +54,10 @@ def test_every_mixture_of_the_grid_is_measured_against_its_limit(tmp_path: Path)
     out = tmp_path / "all.json"
     run = ("--batch-size", "16", "--pairs", "2", "--warmup", "1", "--json", str(out))
     options = (*TINY, "model.symmetric=False")
-    done = _run(*run, "--cfg-options", *options, tool="docs/costs.py")
+    command = [sys.executable, str(ROOT / "docs/costs.py"), str(CONFIG), *run]
+    done = subprocess.run(
+        [*command, "--cfg-options", *options], capture_output=True, text=True, cwd=ROOT, timeout=300
+    )
     assert done.returncode == 0, done.stderr
     rows = {row["config"]: row for row in json.loads(out.read_text())}
     assert rows["AMix-I"]["units"] == [10, 4] and rows["Un-Mix"]["units"] == [7, 4]

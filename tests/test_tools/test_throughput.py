@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from support.benchmarks import measured
 from support.tools import ROOT
 
 CONFIG = ROOT / "configs/unmix/moco_r18_cifar10.py"
@@ -19,18 +17,12 @@ TINY = [
 ]
 
 
-def _run(*args: str, options: tuple[str, ...] = ()) -> subprocess.CompletedProcess:
-    tool = str(ROOT / "tools/benchmarks/throughput.py")
-    command = [sys.executable, tool, *args, "--cfg-options", *TINY, *options]
-    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=300)
-
-
-def test_images_phases_and_memory_are_reported(tmp_path: Path) -> None:
-    out = tmp_path / "figures.json"
-    run = ("--synthetic", "--batch-size", "16", "--steps", "2", "--warmup", "1", "--json", str(out))
-    done = _run(str(CONFIG), *run, options=("model.channels_last=True",))
-    assert done.returncode == 0, done.stderr
-    figures = json.loads(out.read_text())
+def test_images_phases_and_memory_are_reported(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = ("--synthetic", "--batch-size", 16, "--steps", 2, "--warmup", 1)
+    options = ("--cfg-options", *TINY, "model.channels_last=True")
+    figures = measured("throughput", CONFIG, *run, *options, out=tmp_path / "figures.json")
     assert figures["batch_size"] == 16 and figures["options"]["model.channels_last"] is True
     assert figures["images_per_second"] == pytest.approx(16e3 / figures["step_ms"], rel=0.01)
     assert figures["waiting_for_data"] < 0.05
@@ -40,29 +32,21 @@ def test_images_phases_and_memory_are_reported(tmp_path: Path) -> None:
     memory = figures["memory"]
     assert memory["ratio"] == pytest.approx(memory["peak_mb"] / memory["peak_mb_without"], rel=0.01)
     assert 1 < memory["ratio"] < 1.9
-    assert "images/s" in done.stdout and "times that without the mixture" in done.stdout
+    said = " ".join(capsys.readouterr().out.split())
+    assert "images/s" in said and "times that without the mixture" in said
 
 
 def test_the_configs_own_loader_is_waited_for(tmp_path: Path) -> None:
     """Digits come with scikit-learn, so that there is something to load."""
-    out = tmp_path / "figures.json"
     config = ROOT / "configs/demo/unmix_mocov2_r18_digits.py"
-    tool = str(ROOT / "tools/benchmarks/throughput.py")
-    command = [sys.executable, tool, str(config), "--steps", "2", "--warmup", "1", "--no-memory"]
-    options = ["train_dataloader.num_workers=0"]
-    done = subprocess.run(
-        [*command, "--batch-size=16", "--json", str(out), "--in-memory", "--cfg-options", *options],
-        capture_output=True,
-        text=True,
-        cwd=ROOT,
-        timeout=300,
-    )
-    assert done.returncode == 0, done.stderr
-    figures = json.loads(out.read_text())
+    run = ("--steps", 2, "--warmup", 1, "--no-memory", "--batch-size", 16, "--in-memory")
+    options = ("--cfg-options", "train_dataloader.num_workers=0")
+    figures = measured("throughput", config, *run, *options, out=tmp_path / "figures.json")
     assert 0 < figures["waiting_for_data"] < 1 and figures["phases_ms"]["data"] > 0
     assert "memory" not in figures and figures["options"]["in_memory"]
 
 
-def test_a_run_without_a_first_step_is_refused() -> None:
-    done = _run(str(CONFIG), "--synthetic", "--warmup", "0")
-    assert done.returncode == 2 and "both must be >= 1" in done.stderr
+def test_a_run_without_a_first_step_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="^2$"):
+        measured("throughput", CONFIG, "--synthetic", "--warmup", 0, "--cfg-options", *TINY)
+    assert "both must be >= 1" in capsys.readouterr().err
