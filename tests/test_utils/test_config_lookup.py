@@ -37,13 +37,18 @@ def test_a_child_elsewhere_equals_its_base_but_for_its_change(
     tmp_path: Path, subtests: pytest.Subtests
 ) -> None:
     for name in NAMES:
-        base = _without_batch_size(Config.fromfile(CONFIGS / name))
-        for inherited in (str(CONFIGS / name), f"mixssl::{name}"):
-            with subtests.test(inherited):
-                child = _child(tmp_path, inherited)
-                assert child.train_dataloader.batch_size == 6
-                # Equal in whole: no scope is added that would hide mmpretrain's types or break the collate function.
-                assert _without_batch_size(child) == base
+        with subtests.test(name):
+            # A path and a name lead to the same file, without a scope, and mmengine reads no more of either than that.
+            found = [
+                Config._get_cfg_path(base, str(tmp_path / "mine.py"))
+                for base in (str(CONFIGS / name), f"mixssl::{name}")
+            ]
+            assert found == [(str(CONFIGS / name), None)] * 2
+            child = _child(tmp_path, f"mixssl::{name}")
+            assert child.train_dataloader.batch_size == 6
+            # Equal in whole: no scope is added that would hide mmpretrain's types or break the collate function.
+            base = Config.fromfile(CONFIGS / name)
+            assert _without_batch_size(child) == _without_batch_size(base)
 
 
 def test_a_name_that_does_not_exist_lists_what_does(tmp_path: Path) -> None:
