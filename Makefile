@@ -6,7 +6,8 @@ STAMP := $(VENV)/.installed
 DETECTION := $(VENV)/.detection
 REQUIREMENTS := requirements/runtime.txt requirements/dev.txt requirements/docs.txt requirements/mmcv.txt
 # More workers or threads than cores only slow the small models of the tests down.
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
+# Each worker keeps to its half of the files, whose fixtures are then made once, and takes over what the other has left.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
