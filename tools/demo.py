@@ -7,31 +7,21 @@ It needs no data, no GPU and no network: python tools/demo.py [--epochs N] [--se
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import shutil
 import sys
 import tempfile
 import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import torch
 from mmengine.config import Config
-from mmengine.hooks import Hook
 from mmengine.runner import Runner, set_random_seed
 from rich.console import Console
-from rich.table import Table
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 from torch import Tensor, nn
 
-from mixssl.cli.demo import short_run
-from mixssl.cli.provenance import circumstances, command
+from mixssl.cli.demo import report, require_positive, short_run, train, use_one_thread
 from mixssl.cli.tool import run_tool
 from mixssl.evaluation import accuracy, extract_features, logistic_regression, weighted_knn
-from mixssl.utils.errors import ConfigError
 from mixssl.visualization import (
-    Series,
     draw_mixtures,
     embed,
     mixture_figure,
@@ -52,8 +42,6 @@ LOG_INTERVAL = 10
 """Steps between two points of a loss curve, of which each is the mean over these steps."""
 NEIGHBOURS = 10
 """k of k-NN: of the 1,297 images in the bank about 130 show the same digit; 200 could not all be right."""
-THREADS = 1
-"""Two save a quarter of the time on an idle machine, and wait for each other for minutes on a busy one."""
 
 
 class Result(NamedTuple):
@@ -67,20 +55,6 @@ class Result(NamedTuple):
     bank: int
 
 
-class EpochLines(Hook):
-    """Prints a line now and then where no live progress bar can be drawn."""
-
-    def __init__(self, name: str, console: Console) -> None:
-        self.name, self.console = name, console
-
-    def after_train_epoch(self, runner: Runner) -> None:
-        """Prints ten times a run at most."""
-        done = runner.epoch + 1
-        if done % max(runner.max_epochs // 10, 1) == 0:
-            loss = runner.message_hub.get_scalar("train/loss").mean(len(runner.train_dataloader))
-            self.console.print(f"  {self.name}: epoch {done}/{runner.max_epochs}, loss {loss:.2f}")
-
-
 def parse_args() -> argparse.Namespace:
     """Epochs, seed, output."""
     parser = argparse.ArgumentParser(description="Pre-train on digits with and without Un-Mix.")
@@ -89,19 +63,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         "--out", type=Path, default=Path("work_dirs/demo"), help="default work_dirs/demo"
     )
-    return parser.parse_args()
-
-
-def pretrain(cfg: Config, name: str, console: Console) -> tuple[nn.Module, dict[str, Series]]:
-    """Trains a config in an empty work directory and returns the model and its losses."""
-    shutil.rmtree(cfg.work_dir, ignore_errors=True)
-    cfg.default_hooks.logger.interval = LOG_INTERVAL
-    runner = Runner.from_cfg(cfg)
-    if not sys.stderr.isatty():
-        runner.register_hook(EpochLines(name, console))
-    runner.train()
-    logged = read_run(cfg.work_dir)
-    return runner.model, {words: logged[key] for key, words in LOSSES.items() if key in logged}
+    args = parser.parse_args()
+    require_positive(args, "epochs")
+    return args
 
 
 def untrained(cfg: Config) -> nn.Module:
@@ -146,7 +110,9 @@ def run(
         if name == UNTRAINED:
             model = untrained(cfg)
         else:
-            model, curves[name] = pretrain(cfg, name, console)
+            cfg.default_hooks.logger.interval = LOG_INTERVAL
+            model, logged = train(cfg, console).model, read_run(cfg.work_dir)
+            curves[name] = {words: logged[key] for key, words in LOSSES.items() if key in logged}
         results[name] = evaluate(model, cfg, start)
     return results, curves, configs
 
@@ -181,32 +147,36 @@ def draw(
     return {name: save_figure(figure, args.out / f"{name}.png") for name, figure in figures.items()}
 
 
-def table_of(results: dict[str, Result], epochs: int, seed: int) -> Table:
-    """The three rows."""
-    table = Table(title=f"handwritten digits, {epochs} epochs, seed {seed}")
-    table.add_column("backbone")
-    for heading in ("k-NN %", "linear %", "seconds"):
-        table.add_column(heading, justify="right")
-    for name, row in results.items():
-        table.add_row(name, f"{row.knn:.1f}", f"{row.linear:.1f}", f"{row.seconds:.0f}")
-    return table
-
-
-def summary_of(results: dict[str, Result], epochs: int, seed: int) -> dict[str, Any]:
-    """What is needed to run it again and to compare."""
-    any_row = results[UNTRAINED]
-    return {
-        "command": command(),
-        **circumstances(),
-        "seed": seed,
-        "epochs": epochs,
-        "knn": {
-            "k": NEIGHBOURS,
-            "temperature": 0.1,
-            "bank": any_row.bank,
-            "queries": len(any_row.labels),
+def main() -> None:
+    """Trains, evaluates, draws, and prints the table and where everything lies."""
+    args = parse_args()
+    use_one_thread()
+    console = Console()
+    start = time.perf_counter()
+    results, curves, configs = run(args, console)
+    figures = draw(results, curves, configs, args)
+    epochs, row = configs[0].train_cfg.max_epochs, results[UNTRAINED]
+    queries = len(row.labels)
+    report(
+        console,
+        f"handwritten digits, {epochs} epochs, seed {args.seed}",
+        {
+            name: {
+                "k-NN %": f"{row.knn:.1f}",
+                "linear %": f"{row.linear:.1f}",
+                "seconds": f"{row.seconds:.0f}",
+            }
+            for name, row in results.items()
         },
-        "results": {
+        f"k-NN: weighted, {NEIGHBOURS} of {row.bank:,} images; linear: logistic regression; both on frozen features of "
+        f"{queries} test images. Seconds: training and evaluation; "
+        f"{time.perf_counter() - start:.0f} with the pictures.",
+        figures,
+        args.out,
+        seed=args.seed,
+        epochs=epochs,
+        knn={"k": NEIGHBOURS, "temperature": 0.1, "bank": row.bank, "queries": queries},
+        results={
             name: {
                 "knn": round(row.knn, 2),
                 "linear": round(row.linear, 2),
@@ -214,33 +184,7 @@ def summary_of(results: dict[str, Result], epochs: int, seed: int) -> dict[str, 
             }
             for name, row in results.items()
         },
-    }
-
-
-def main() -> None:
-    """Trains, evaluates, draws, and prints the table and where everything lies."""
-    args = parse_args()
-    if args.epochs is not None and args.epochs < 1:
-        raise ConfigError(f"--epochs is {args.epochs} and must be at least 1")
-    if "OMP_NUM_THREADS" not in os.environ:
-        torch.set_num_threads(THREADS)
-        threadpool_limits(THREADS)
-    console = Console()
-    start = time.perf_counter()
-    results, curves, configs = run(args, console)
-    figures = draw(results, curves, configs, args)
-    epochs, row = configs[0].train_cfg.max_epochs, results[UNTRAINED]
-    summary = args.out / "summary.json"
-    summary.write_text(json.dumps(summary_of(results, epochs, args.seed), indent=2) + "\n")
-    console.print(table_of(results, epochs, args.seed))
-    console.print(
-        f"k-NN: weighted, {NEIGHBOURS} of {row.bank:,} images; linear: logistic regression; both on frozen features of "
-        f"{len(row.labels)} test images. Seconds: training and evaluation; "
-        f"{time.perf_counter() - start:.0f} with the pictures.",
-        highlight=False,
     )
-    for name, path in (*figures.items(), ("summary", summary)):
-        console.print(f"{name:>9}: {path}", soft_wrap=True, highlight=False)
 
 
 if __name__ == "__main__":

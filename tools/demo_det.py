@@ -8,28 +8,22 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import copy
 import io
-import json
-import os
-import shutil
 import statistics
 import sys
 import time
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from mmengine.config import Config
 from mmengine.runner import Runner
 from rich.console import Console
-from rich.table import Table
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from mixssl.cli.demo import LossLines, short_run
-from mixssl.cli.provenance import circumstances, command
+from mixssl.cli.demo import report, require_positive, short_run, train, use_one_thread
+from mixssl.cli.scores import Score
 from mixssl.cli.tool import run_tool
 from mixssl.engine.whole_files import write_whole
 from mixssl.registry import DATASETS
@@ -37,7 +31,6 @@ from mixssl.transfer import extract, read_checkpoint
 from mixssl.transfer.check import check_transfer, detector_tensors
 from mixssl.transfer.extraction import file_content, file_name
 from mixssl.utils.detection import require_detection
-from mixssl.utils.errors import ConfigError
 from mixssl.visualization.detections import Found, annotated, detected, detection_figure
 from mixssl.visualization.style import save_figure
 
@@ -54,8 +47,6 @@ METRICS = {
     "mask AP": "segm_mAP",
     "mask AP50": "segm_mAP_50",
 }
-THREADS = 1
-"""As in the other demo: two wait for each other on a busy machine."""
 RECIPE = (
     "model",
     "data_preprocessor",
@@ -92,10 +83,7 @@ def parse_args() -> argparse.Namespace:
         "--out", type=Path, default=Path("work_dirs/demo_det"), help="default work_dirs/demo_det"
     )
     args = parser.parse_args()
-    for name in ("trials", "epochs", "iterations"):
-        value = getattr(args, name)
-        if value is not None and value < 1:
-            raise ConfigError(f"--{name} is {value} and must be at least 1")
+    require_positive(args, "trials", "epochs", "iterations")
     return args
 
 
@@ -107,17 +95,6 @@ def quiet() -> Iterator[None]:
         yield
 
 
-def train(cfg: Config, console: Console) -> Runner:
-    """Trains a config in an empty folder."""
-    shutil.rmtree(cfg.work_dir, ignore_errors=True)
-    with quiet():
-        runner = Runner.from_cfg(copy.deepcopy(cfg))
-        if not sys.stderr.isatty():
-            runner.register_hook(LossLines(console))
-        runner.train()
-    return runner
-
-
 def pretrain(cfg: Config, console: Console, fresh: bool) -> Path:
     """The checkpoint of a pre-training, which is run unless the same one lies there already."""
     folder = Path(cfg.work_dir)
@@ -127,7 +104,8 @@ def pretrain(cfg: Config, console: Console, fresh: bool) -> Path:
     if not fresh and noted.is_file() and noted.read_text() == recipe and last.is_file():
         console.print(f"  there is one already: {last.read_text()}", soft_wrap=True)
     else:
-        train(cfg, console)
+        with quiet():
+            train(cfg, console)
         write_whole(recipe.encode(), noted)
     return Path(last.read_text().strip())
 
@@ -160,7 +138,8 @@ def fine_tune(cfg: Config, start: str | Path, console: Console) -> Trial:
     """Trains a detector from a backbone, measures it, and looks at the first scenes."""
     began = time.perf_counter()
     cfg.model.init_cfg.checkpoint = str(start)
-    runner = train(cfg, console)
+    with quiet():
+        runner = train(cfg, console)
     scalars = runner.message_hub.log_scalars
     # A detector that finds nothing at all has no entry.
     metrics = {
@@ -191,23 +170,13 @@ def run(args: argparse.Namespace, console: Console) -> dict[str, list[Trial]]:
     return trials
 
 
-def spread(values: list[float]) -> str:
-    """Mean, with the sample standard deviation where there are several."""
-    mean = statistics.mean(values)
-    return f"{mean:.1f} ± {statistics.stdev(values):.1f}" if len(values) > 1 else f"{mean:.1f}"
-
-
-def table_of(trials: dict[str, list[Trial]], iterations: int, seeds: list[int]) -> Table:
-    """A row for each start."""
-    named = f"seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}"
-    table = Table(title=f"Mask R-CNN on scenes of digits, {iterations} iterations, {named}")
-    table.add_column("backbone from")
-    for heading in (*METRICS, "seconds"):
-        table.add_column(heading, justify="right")
-    for name, rows in trials.items():
-        cells = [spread([row.metrics[heading] for row in rows]) for heading in METRICS]
-        table.add_row(name, *cells, f"{statistics.mean(row.seconds for row in rows):.0f}")
-    return table
+def cells_of(trials: list[Trial]) -> dict[str, str]:
+    """A row of the table: means, with the sample standard deviation where there are several trials."""
+    cells = {
+        heading: Score(dict(enumerate(trial.metrics[heading] for trial in trials))).text(1)
+        for heading in METRICS
+    }
+    return {**cells, "seconds": f"{statistics.mean(trial.seconds for trial in trials):.0f}"}
 
 
 def draw(trials: dict[str, list[Trial]], cfg: Config, path: Path) -> Path:
@@ -226,48 +195,37 @@ def draw(trials: dict[str, list[Trial]], cfg: Config, path: Path) -> Path:
     return save_figure(figure, path)
 
 
-def summary_of(trials: dict[str, list[Trial]], seeds: list[int]) -> dict[str, Any]:
-    """What is needed to run it again and to compare."""
-    return {
-        "command": command(),
-        **circumstances(),
-        "seeds": seeds,
-        "results": {
-            name: [
-                {key: round(value, 2) for key, value in row.metrics.items()}
-                | {"seconds": round(row.seconds, 1)}
-                for row in rows
-            ]
-            for name, rows in trials.items()
-        },
-    }
+def figures_of(trial: Trial) -> dict[str, float]:
+    """What the summary says of a trial."""
+    metrics = {key: round(value, 2) for key, value in trial.metrics.items()}
+    return {**metrics, "seconds": round(trial.seconds, 1)}
 
 
 def main() -> None:
     """Runs everything; prints the table and where everything lies."""
     args = parse_args()
     require_detection()
-    if "OMP_NUM_THREADS" not in os.environ:
-        torch.set_num_threads(THREADS)
-        threadpool_limits(THREADS)
+    use_one_thread()
     console = Console(file=sys.stdout)
     start = time.perf_counter()
     trials = run(args, console)
     cfg = short_run(DETECTOR, args.out, args.iterations, args.seed)
     seeds = list(range(args.seed, args.seed + args.trials))
-    picture = draw(trials, cfg, args.out / "detections.png")
-    summary = args.out / "summary.json"
-    summary.write_text(json.dumps(summary_of(trials, seeds), indent=2) + "\n")
-    console.print(table_of(trials, cfg.train_cfg.max_iters, seeds))
+    pictures = {"picture": draw(trials, cfg, args.out / "detections.png")}
     data = cfg.train_dataloader.dataset, cfg.val_dataloader.dataset
-    console.print(
+    report(
+        console,
+        f"Mask R-CNN on scenes of digits, {cfg.train_cfg.max_iters} iterations, seed{'s' if len(seeds) > 1 else ''} "
+        f"{', '.join(map(str, seeds))}",
+        {name: cells_of(rows) for name, rows in trials.items()},
         f"AP in percent, mean over IoU .5:.95, COCO's way, on {data[1].num_scenes} scenes of digits that neither "
         f"pre-training nor the {data[0].num_scenes} scenes trained on have shown. Seconds: training and evaluation of "
         f"a detector; {time.perf_counter() - start:.0f} in all.",
-        highlight=False,
+        pictures,
+        args.out,
+        seeds=seeds,
+        results={name: [figures_of(trial) for trial in rows] for name, rows in trials.items()},
     )
-    for name, path in (("picture", picture), ("summary", summary)):
-        console.print(f"{name:>9}: {path}", soft_wrap=True, highlight=False)
 
 
 if __name__ == "__main__":

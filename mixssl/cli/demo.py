@@ -1,22 +1,51 @@
-"""A config's training made short and quiet, for tools that train several models and print a table."""
+"""What the demos share: trainings made short and quiet, a table of what came of them, and a file that repeats them."""
 
 from __future__ import annotations
 
+import argparse
+import copy
+import json
+import os
+import shutil
+import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from rich.console import Console
+from rich.table import Table
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
+from mixssl.cli.provenance import circumstances, command
 from mixssl.utils.config_hooks import drop_hooks, hook_type
+from mixssl.utils.errors import ConfigError
 
-__all__ = ["LossLines", "short_run"]
+__all__ = ["LossLines", "report", "require_positive", "short_run", "train", "use_one_thread"]
 
 FOR_RESUMING = ("ExactResumeHook", "GracefulStopHook")
 """Hooks for runs that can be resumed; a short one is run again instead."""
 LINES = 10
+THREADS = 1
+"""Two save a quarter of the time on an idle machine, and wait for each other for minutes on a busy one."""
+
+
+def require_positive(args: argparse.Namespace, *names: str) -> None:
+    """Raises a ConfigError at the first of these arguments that is given and below 1."""
+    for name in names:
+        value = getattr(args, name)
+        if value is not None and value < 1:
+            raise ConfigError(f"--{name} is {value} and must be at least 1")
+
+
+def use_one_thread() -> None:
+    """Computes in one thread, unless the user has set OMP_NUM_THREADS."""
+    if "OMP_NUM_THREADS" not in os.environ:
+        torch.set_num_threads(THREADS)
+        threadpool_limits(THREADS)
 
 
 def short_run(path: Path, folder: Path, length: int | None, seed: int) -> Config:
@@ -44,6 +73,16 @@ def short_run(path: Path, folder: Path, length: int | None, seed: int) -> Config
     return cfg
 
 
+def train(cfg: Config, console: Console) -> Runner:
+    """Trains a config in an empty folder."""
+    shutil.rmtree(cfg.work_dir, ignore_errors=True)
+    runner = Runner.from_cfg(copy.deepcopy(cfg))
+    if not sys.stderr.isatty():
+        runner.register_hook(LossLines(console))
+    runner.train()
+    return runner
+
+
 class LossLines(Hook):
     """Prints ten lines a run, for where no live progress bar can be drawn."""
 
@@ -56,3 +95,39 @@ class LossLines(Hook):
         if done % max(last // LINES, 1) == 0:
             loss = runner.message_hub.get_scalar("train/loss").current()
             self.console.print(f"  iteration {done}/{last}, loss {loss:.2f}")
+
+
+def report(
+    console: Console,
+    title: str,
+    rows: Mapping[str, Mapping[str, str]],
+    note: str,
+    pictures: Mapping[str, Path],
+    out: Path,
+    **summary: Any,
+) -> None:
+    """Prints what came of a demo, and writes what is needed to run it again and to compare into summary.json.
+
+    Args:
+        console: To print on.
+        title: Of the table.
+        rows: Name of a backbone to its cells by heading.
+        note: Printed beneath.
+        pictures: Drawn already.
+        out: Folder of the summary.
+        **summary: What it has beside the command and the machine.
+    """
+    path = out / "summary.json"
+    path.write_text(
+        json.dumps({"command": command(), **circumstances(), **summary}, indent=2) + "\n"
+    )
+    table = Table(title=title)
+    table.add_column("backbone")
+    for heading in next(iter(rows.values())):
+        table.add_column(heading, justify="right")
+    for name, cells in rows.items():
+        table.add_row(name, *cells.values())
+    console.print(table)
+    console.print(note, highlight=False)
+    for name, file in (*pictures.items(), ("summary", path)):
+        console.print(f"{name:>9}: {file}", soft_wrap=True, highlight=False)

@@ -1,8 +1,9 @@
-"""Short runs: quiet, stretched, and with a line now and then."""
+"""What demos share: short runs, a line now and then, a table and its file."""
 
 from __future__ import annotations
 
 import io
+import json
 from types import SimpleNamespace
 
 import pytest
@@ -11,7 +12,7 @@ from mmengine.logging import MessageHub
 from rich.console import Console
 from support.tools import ROOT
 
-from mixssl.cli.demo import LossLines, short_run
+from mixssl.cli.demo import LossLines, report, short_run
 
 EPOCHS = ROOT / "configs/demo/mocov2_r18_digits.py"
 ITERATIONS = ROOT / "configs/benchmarks/detection/faster_rcnn_r18_fpn_bccd.py"
@@ -56,3 +57,18 @@ def test_a_run_gets_ten_lines() -> None:
     lines = text.getvalue().splitlines()
     assert len(lines) == 10
     assert lines[0] == "  iteration 3/30, loss 0.50" and lines[-1] == "  iteration 30/30, loss 7.25"
+
+
+def test_the_table_and_the_file_say_what_came_of_it(tmp_path) -> None:
+    text = io.StringIO()
+    rows = {"random": {"AP": "31.0", "seconds": "9"}, "MoCo v2": {"AP": "32.0", "seconds": "10"}}
+    console = Console(file=text, width=200)
+    report(console, "seeds 0, 1", rows, "A note.", {"curves": tmp_path / "a.png"}, tmp_path, n=3)
+    said = text.getvalue()
+    assert "seeds 0, 1" in said and "A note." in said and f"curves: {tmp_path / 'a.png'}" in said
+    assert [line.split() for line in said.splitlines() if "3" in line and "│" in line] == [
+        ["│", "random", "│", "31.0", "│", "9", "│"],
+        ["│", "MoCo", "v2", "│", "32.0", "│", "10", "│"],
+    ]
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    assert summary["n"] == 3 and {"command", "torch", "device"} <= set(summary)

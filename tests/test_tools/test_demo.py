@@ -73,7 +73,7 @@ def test_pictures_lie_where_it_says(printed: str, out: Path) -> None:
 
 
 def test_progress_is_seen_and_the_config_is_not(printed: str) -> None:
-    assert "MoCo v2 + Un-Mix: epoch 1/1, loss" in printed
+    assert "MoCo v2 + Un-Mix\n  iteration 2/20, loss" in printed
     assert "optim_wrapper" not in printed
     assert len(printed.splitlines()) < 40
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import subprocess
@@ -31,26 +30,15 @@ def _trial(tool, ap: float, seconds: float = 10):
     return tool.Trial(dict.fromkeys(tool.METRICS, ap), seconds, nothing)
 
 
-def test_the_table_has_mean_and_deviation_where_there_are_several_trials(tool) -> None:
-    assert tool.spread([40.0]) == "40.0"
-    assert tool.spread([40.0, 41.0, 42.0]) == "41.0 ± 1.0"
-    console = Console(width=200, record=True, file=io.StringIO())
-    trials = {name: [_trial(tool, 30 + i), _trial(tool, 32 + i)] for i, name in enumerate(STARTS)}
-    console.print(tool.table_of(trials, 300, [0, 1]))
-    text = console.export_text()
-    assert "300 iterations, seeds 0, 1" in text
-    for i, name in enumerate(STARTS):
-        (row,) = (
-            line for line in text.splitlines() if line.strip("│ ").split("│")[0].strip() == name
-        )
-        assert row.count(f"{31 + i}.0 ± 1.4") == 4
+def test_a_row_has_mean_and_deviation_where_there_are_several_trials(tool) -> None:
+    assert set(tool.cells_of([_trial(tool, 40.0)]).values()) == {"40.0", "10"}
+    several = tool.cells_of([_trial(tool, ap) for ap in (40.0, 41.0, 42.0)])
+    assert several == {**dict.fromkeys(tool.METRICS, "41.0 ± 1.0"), "seconds": "10"}
 
 
-def test_the_summary_has_every_trial(tool) -> None:
-    summary = tool.summary_of({name: [_trial(tool, 30.123)] for name in STARTS}, [4])
-    assert tuple(summary["results"]) == STARTS and summary["seeds"] == [4]
-    assert summary["results"]["random"] == [dict.fromkeys(tool.METRICS, 30.12) | {"seconds": 10.0}]
-    json.dumps(summary)
+def test_the_summary_has_every_figure_of_a_trial(tool) -> None:
+    figures = tool.figures_of(_trial(tool, 30.123))
+    assert figures == dict.fromkeys(tool.METRICS, 30.12) | {"seconds": 10.0}
 
 
 def test_a_pre_training_is_not_repeated_unless_it_differs(tool, tmp_path, monkeypatch) -> None:
