@@ -7,38 +7,25 @@ Prints mean and sample standard deviation over the seeds, and writes every metri
 from __future__ import annotations
 
 import argparse
-import csv
-import io
 import json
 import math
 import re
-import statistics
 import sys
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 
 from mixssl import __version__
 from mixssl.cli.provenance import commit
+from mixssl.cli.scores import Score
 from mixssl.cli.tool import run_tool
-from mixssl.engine.whole_files import write_whole
+from mixssl.engine.whole_files import write_csv, write_json
 from mixssl.utils.errors import ConfigError
 
 ROOT = Path(__file__).resolve().parents[2]
 HEADLINE = re.compile(r"(?:^|/)(?:(?:bbox_|segm_)?mAP(?:_50|_75)?|AP50|AP75)$")
 """Metrics of the printed line: AP, AP50 and AP75 as VOC's and COCO's metrics call them."""
-
-
-class Row(NamedTuple):
-    """A metric over the trials, as the metric gives it; ``std`` is None for one trial."""
-
-    metric: str
-    seeds: str
-    n: int
-    mean: float
-    std: float | None
-    values: str
 
 
 def parse_args() -> argparse.Namespace:
@@ -75,33 +62,24 @@ def read_trials(folder: Path) -> dict[int, dict[str, float]]:
     return dict(sorted(trials.items()))
 
 
-def summarise(trials: dict[int, dict[str, float]]) -> list[Row]:
-    """A row for each metric."""
-    rows = []
-    for name in next(iter(trials.values())):
-        values = [numbers[name] for numbers in trials.values()]
-        rows.append(
-            Row(
-                metric=name,
-                seeds=" ".join(map(str, trials)),
-                n=len(values),
-                mean=statistics.fmean(values),
-                std=statistics.stdev(values) if len(values) > 1 else None,
-                values=" ".join(map(str, values)),
-            )
-        )
-    return rows
+def scores_of(trials: dict[int, dict[str, float]]) -> dict[str, Score]:
+    """Each metric over the trials, as the metric gives it."""
+    metrics = next(iter(trials.values()))
+    return {
+        name: Score({seed: numbers[name] for seed, numbers in trials.items()}) for name in metrics
+    }
 
 
-def headline(rows: list[Row]) -> str:
+def headline(scores: dict[str, Score]) -> str:
     """The line that a person looks for, in percent."""
-    shown = [row for row in rows if HEADLINE.search(row.metric)] or rows
-    parts = []
-    for row in shown:
-        spread = "" if row.std is None else f" ± {100 * row.std:.1f}"
-        parts.append(f"{row.metric} {100 * row.mean:.1f}{spread}")
-    count = f"{rows[0].n} trials" if rows[0].n > 1 else "1 trial"
-    return f"{', '.join(parts)} ({count}, seeds {rows[0].seeds})"
+    shown = [name for name in scores if HEADLINE.search(name)] or list(scores)
+    seeds = list(scores[shown[0]].by_seed)
+    percent = {
+        name: Score({seed: 100 * scores[name].by_seed[seed] for seed in seeds}) for name in shown
+    }
+    parts = ", ".join(f"{name} {score.text(1)}" for name, score in percent.items())
+    count = f"{len(seeds)} trials" if len(seeds) > 1 else "1 trial"
+    return f"{parts} ({count}, seeds {' '.join(map(str, seeds))})"
 
 
 def circumstances(config: str, devices: int) -> dict[str, str]:
@@ -119,16 +97,23 @@ def circumstances(config: str, devices: int) -> dict[str, str]:
 def main() -> None:
     """Reads, writes, prints."""
     args = parse_args()
-    rows = summarise(read_trials(args.folder))
+    scores = scores_of(read_trials(args.folder))
     notes = {"weights": args.folder.name, **circumstances(args.config, args.devices)}
-    records = [{**row._asdict(), **notes} for row in rows]
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(records[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(records)
-    write_whole(text.getvalue().encode(), args.folder / "results.csv")
-    write_whole(json.dumps(records, indent=1).encode(), args.folder / "results.json")
-    print(f"{args.folder.name}: {headline(rows)}; rows in {args.folder / 'results.csv'}")
+    records = [
+        {
+            "metric": name,
+            "seeds": " ".join(map(str, score.by_seed)),
+            "n": len(score.by_seed),
+            "mean": score.mean,
+            "std": score.std,
+            "values": " ".join(map(str, score.by_seed.values())),
+            **notes,
+        }
+        for name, score in scores.items()
+    ]
+    path = write_csv(records, list(records[0]), args.folder / "results.csv")
+    write_json(records, args.folder / "results.json")
+    print(f"{args.folder.name}: {headline(scores)}; rows in {path}")
 
 
 if __name__ == "__main__":
