@@ -18,9 +18,10 @@ from mmengine.runner import Runner, set_random_seed
 from rich.console import Console
 from torch import Tensor, nn
 
-from mixssl.cli.demo import report, require_positive, short_run, train, use_one_thread
+from mixssl.cli.demo import report, short_run, train, use_one_thread
 from mixssl.cli.tool import run_tool
 from mixssl.evaluation import accuracy, extract_features, logistic_regression, weighted_knn
+from mixssl.utils.errors import require_at_least
 from mixssl.visualization import (
     draw_mixtures,
     embed,
@@ -64,7 +65,7 @@ def parse_args() -> argparse.Namespace:
         "--out", type=Path, default=Path("work_dirs/demo"), help="default work_dirs/demo"
     )
     args = parser.parse_args()
-    require_positive(args, "epochs")
+    require_at_least(1, "--", epochs=args.epochs)
     return args
 
 

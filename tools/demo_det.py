@@ -22,7 +22,7 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 from rich.console import Console
 
-from mixssl.cli.demo import report, require_positive, short_run, train, use_one_thread
+from mixssl.cli.demo import report, short_run, train, use_one_thread
 from mixssl.cli.scores import Score
 from mixssl.cli.tool import run_tool
 from mixssl.engine.whole_files import write_whole
@@ -31,6 +31,7 @@ from mixssl.transfer import extract, read_checkpoint
 from mixssl.transfer.check import check_transfer, detector_tensors
 from mixssl.transfer.extraction import file_content, file_name
 from mixssl.utils.detection import require_detection
+from mixssl.utils.errors import require_at_least
 from mixssl.visualization.detections import Found, annotated, detected, detection_figure
 from mixssl.visualization.style import save_figure
 
@@ -83,7 +84,7 @@ def parse_args() -> argparse.Namespace:
         "--out", type=Path, default=Path("work_dirs/demo_det"), help="default work_dirs/demo_det"
     )
     args = parser.parse_args()
-    require_positive(args, "trials", "epochs", "iterations")
+    require_at_least(1, "--", trials=args.trials, epochs=args.epochs, iterations=args.iterations)
     return args
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import copy
 import json
 import os
@@ -20,25 +19,17 @@ from rich.console import Console
 from rich.table import Table
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
+from mixssl.cli.experiment.lengths import fit_schedules
 from mixssl.cli.provenance import circumstances, command
 from mixssl.utils.config_hooks import drop_hooks, hook_type
-from mixssl.utils.errors import ConfigError
 
-__all__ = ["LossLines", "report", "require_positive", "short_run", "train", "use_one_thread"]
+__all__ = ["LossLines", "report", "short_run", "train", "use_one_thread"]
 
 FOR_RESUMING = ("ExactResumeHook", "GracefulStopHook")
 """Hooks for runs that can be resumed; a short one is run again instead."""
 LINES = 10
 THREADS = 1
 """Two save a quarter of the time on an idle machine, and wait for each other for minutes on a busy one."""
-
-
-def require_positive(args: argparse.Namespace, *names: str) -> None:
-    """Raises a ConfigError at the first of these arguments that is given and below 1."""
-    for name in names:
-        value = getattr(args, name)
-        if value is not None and value < 1:
-            raise ConfigError(f"--{name} is {value} and must be at least 1")
 
 
 def use_one_thread() -> None:
@@ -66,9 +57,7 @@ def short_run(path: Path, folder: Path, length: int | None, seed: int) -> Config
     cfg.train_cfg[last] = cfg.default_hooks.checkpoint.interval = length
     if "val_interval" in cfg.train_cfg:
         cfg.train_cfg.val_interval = length
-    for part in cfg.param_scheduler:
-        part.begin, part.end = (round(edge * length / planned) for edge in (part.begin, part.end))
-    cfg.param_scheduler = [part for part in cfg.param_scheduler if part.end > part.begin]
+    fit_schedules(cfg, length, planned)
     drop_hooks(cfg, lambda hook: hook_type(hook) in FOR_RESUMING)
     return cfg
 

@@ -126,5 +126,5 @@ def test_numbers_are_read_without_rounding() -> None:
 
 
 def test_an_interval_below_one_is_refused() -> None:
-    with pytest.raises(ValueError, match="interval of IntervalRuntimeInfoHook is 0"):
+    with pytest.raises(ValueError, match="IntervalRuntimeInfoHook: interval is 0"):
         IntervalRuntimeInfoHook(interval=0)

@@ -36,7 +36,7 @@ def test_it_measures_and_training_is_as_without(tmp_path: Path) -> None:
 
 
 def test_settings_are_checked() -> None:
-    with pytest.raises(ConfigError, match="lidar_views is 0; it must be at least 1"):
+    with pytest.raises(ConfigError, match="lidar_views is 1 and must be at least 2"):
         LabelFreeMonitorHook(loader("test", 24), lidar_views=1)
     with pytest.raises(ConfigError, match="choose 'backbone' or 'projected'"):
         LabelFreeMonitorHook(loader("test", 24), feature="neck")

@@ -80,5 +80,5 @@ def test_a_metric_that_is_not_there_is_named() -> None:
 
 
 def test_no_validations_have_no_median() -> None:
-    with pytest.raises(ValueError, match="last is 0 and must be >= 1"):
+    with pytest.raises(ValueError, match="last is 0 and must be at least 1"):
         MedianHook(last=0)

@@ -8,7 +8,7 @@ from typing import Any
 from mmengine.config import Config
 
 from mixssl.utils.config_hooks import hook_type, hooks_of
-from mixssl.utils.errors import ConfigError
+from mixssl.utils.errors import ConfigError, require_at_least
 
 __all__ = ["fit_epochs", "fit_schedules"]
 
@@ -46,8 +46,7 @@ def fit_epochs(cfg: Config, epochs: int, few_checkpoints: bool = True) -> list[s
             f"{cfg.filename} has no train_cfg.max_epochs: only configs that count epochs can be "
             "brought to another number of them"
         )
-    if epochs < 1:
-        raise ConfigError(f"epochs is {epochs} and must be at least 1")
+    require_at_least(1, "", epochs=epochs)
     ratio, notes = epochs / planned, fit_schedules(cfg, epochs, planned)
     cfg.train_cfg.max_epochs = epochs
     if epochs != planned:

@@ -19,6 +19,7 @@ from mmengine.runner import Runner
 from mixssl.engine.data_workers import leave_signals_to_main, let_pools_end
 from mixssl.engine.whole_files import WHOLE_FILES, write_last_checkpoint
 from mixssl.registry import HOOKS
+from mixssl.utils.errors import require_at_least
 
 __all__ = ["GracefulStopHook"]
 
@@ -41,17 +42,14 @@ class GracefulStopHook(Hook):
         interval: Iterations between two such questions, at least 1; one process alone looks after each.
 
     Raises:
-        ValueError: If ``interval`` is below 1.
+        ConfigError: If ``interval`` is below 1.
         SystemExit: In training, with code 130 (SIGINT) or 143 (SIGTERM).
     """
 
     priority = "LOWEST"  # schedulers have stepped and the regular checkpoint is written
 
     def __init__(self, interval: int = 10) -> None:
-        if interval < 1:
-            raise ValueError(
-                f"interval is {interval} and must be at least 1 iteration: the default is 10"
-            )
+        require_at_least(1, "GracefulStopHook: ", interval=interval)
         self.interval = interval
         self._signal = 0
         self._signalled_at = 0.0

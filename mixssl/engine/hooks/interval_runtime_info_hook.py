@@ -10,6 +10,7 @@ from mmengine.runner import Runner
 from torch import Tensor
 
 from mixssl.registry import HOOKS
+from mixssl.utils.errors import require_at_least
 
 __all__ = ["IntervalRuntimeInfoHook"]
 
@@ -25,15 +26,11 @@ class IntervalRuntimeInfoHook(RuntimeInfoHook):
         interval: Iterations between two readings, at least 1; None takes the LoggerHook's.
 
     Raises:
-        ValueError: If ``interval`` is below 1.
+        ConfigError: If ``interval`` is below 1.
     """
 
     def __init__(self, interval: int | None = None) -> None:
-        if interval is not None and interval < 1:
-            raise ValueError(
-                f"interval of IntervalRuntimeInfoHook is {interval} and must be at least 1 iteration, or None for the "
-                "LoggerHook's"
-            )
+        require_at_least(1, "IntervalRuntimeInfoHook: ", interval=interval)
         self._wanted = interval
         self._waiting: list[tuple[str, Any]] = []
 

@@ -12,7 +12,7 @@ from mixssl.evaluation.features import FEATURES
 from mixssl.evaluation.knn import check_neighbours
 from mixssl.evaluation.protocols import knn_accuracy
 from mixssl.registry import HOOKS
-from mixssl.utils.errors import ConfigError
+from mixssl.utils.errors import ConfigError, require_at_least
 from mixssl.utils.random_state import kept_random_state
 
 __all__ = ["KNNMonitorHook"]
@@ -66,7 +66,7 @@ class KNNMonitorHook(FeatureMonitor):
             known = " or ".join(map(repr, FEATURES))
             raise ConfigError(f"KNNMonitorHook: feature is {feature!r}; choose {known}.")
         super().__init__(interval)
-        self.require_positive(k=k, query_chunk=query_chunk, bank_chunk=bank_chunk)
+        require_at_least(1, "KNNMonitorHook: ", k=k, query_chunk=query_chunk, bank_chunk=bank_chunk)
         if temperature <= 0:
             raise ConfigError(
                 f"KNNMonitorHook: temperature is {temperature}; it must be above 0 (0.1 is usual)."

@@ -19,7 +19,7 @@ from mixssl.evaluation.state import undisturbed
 from mixssl.evaluation.without_labels import feature_std, lidar, rank_me
 from mixssl.registry import HOOKS
 from mixssl.utils.distributed import unwrap
-from mixssl.utils.errors import ConfigError
+from mixssl.utils.errors import ConfigError, require_at_least
 from mixssl.utils.random_state import kept_random_state
 
 __all__ = ["LabelFreeMonitorHook", "verdict"]
@@ -70,7 +70,8 @@ class LabelFreeMonitorHook(FeatureMonitor):
         feature: str = "backbone",
     ) -> None:
         super().__init__(interval)
-        self.require_positive(most=most, lidar_images=lidar_images, lidar_views=lidar_views - 1)
+        require_at_least(1, "LabelFreeMonitorHook: ", most=most, lidar_images=lidar_images)
+        require_at_least(2, "LabelFreeMonitorHook: ", lidar_views=lidar_views)
         if feature not in FEATURES:
             raise ConfigError(
                 f"LabelFreeMonitorHook: feature is {feature!r}; choose {' or '.join(map(repr, FEATURES))}"

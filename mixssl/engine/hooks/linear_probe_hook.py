@@ -17,7 +17,7 @@ from mixssl.engine.hooks.monitor import FeatureMonitor
 from mixssl.evaluation import accuracy, extract_features
 from mixssl.registry import HOOKS
 from mixssl.utils.distributed import unwrap
-from mixssl.utils.errors import ConfigError
+from mixssl.utils.errors import ConfigError, require_at_least
 from mixssl.utils.random_state import kept_random_state
 
 __all__ = ["LinearProbeHook"]
@@ -68,7 +68,7 @@ class LinearProbeHook(FeatureMonitor):
         log_interval: int = 50,
     ) -> None:
         super().__init__(interval)
-        self.require_positive(log_interval=log_interval)
+        require_at_least(1, "LinearProbeHook: ", log_interval=log_interval)
         if tokens not in ("cls", "avg"):
             raise ConfigError(f"LinearProbeHook: tokens is {tokens!r}; choose 'cls' or 'avg'.")
         self.query = query

@@ -9,7 +9,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from mixssl.registry import HOOKS
-from mixssl.utils.errors import ConfigError
+from mixssl.utils.errors import ConfigError, require_at_least
 
 __all__ = ["MedianHook"]
 
@@ -27,13 +27,11 @@ class MedianHook(Hook):
         last: How many validations, >= 1.
 
     Raises:
-        ValueError: If ``last`` is below 1.
-        ConfigError: A ValueError. If the validation gives no such metric.
+        ConfigError: If ``last`` is below 1, or the validation gives no such metric.
     """
 
     def __init__(self, metric: str = "accuracy/top1", last: int = 10) -> None:
-        if last < 1:
-            raise ValueError(f"last is {last} and must be >= 1: the default is 10")
+        require_at_least(1, "MedianHook: ", last=last)
         self.metric = metric
         self.last = last
 

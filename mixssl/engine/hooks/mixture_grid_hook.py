@@ -15,7 +15,7 @@ from mixssl.mixing import Saliency
 from mixssl.models.parts import Clusters
 from mixssl.registry import HOOKS
 from mixssl.utils.distributed import unwrap
-from mixssl.utils.errors import ConfigError
+from mixssl.utils.errors import ConfigError, require_at_least
 from mixssl.visualization import clean_views, figure_pixels, mixture_figure, sample_mixtures
 
 __all__ = ["MixtureGridHook"]
@@ -54,10 +54,9 @@ class MixtureGridHook(Hook):
         fixed: bool = True,
         seed: int = 0,
     ) -> None:
-        wanted = {"num": num, "interval": interval, "iter_interval": iter_interval}
-        for name, value in wanted.items():
-            if value is not None and value < 1:
-                raise ConfigError(f"MixtureGrid: {name} is {value}; it must be at least 1.")
+        require_at_least(
+            1, "MixtureGrid: ", num=num, interval=interval, iter_interval=iter_interval
+        )
         if interval is None and iter_interval is None:
             raise ConfigError("MixtureGrid: interval and iter_interval are both None; set one.")
         if not 0 <= seed < 2**63:

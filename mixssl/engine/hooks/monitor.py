@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader
 from mixssl.datasets.named_failures import name_failures
 from mixssl.engine.data_workers import leave_signals_to_main
 from mixssl.evaluation.features import check_loader
-from mixssl.utils.errors import ConfigError
+from mixssl.utils.errors import ConfigError, require_at_least
 
 __all__ = ["FeatureMonitor"]
 
@@ -40,7 +40,7 @@ class FeatureMonitor(Hook):
     priority = "ABOVE_NORMAL"
 
     def __init__(self, interval: int = 1) -> None:
-        self.require_positive(interval=interval)
+        require_at_least(1, f"{type(self).__name__}: ", interval=interval)
         self.interval = interval
         self.others: dict[str, float] = {}
         self._started_at = 0
@@ -115,14 +115,6 @@ class FeatureMonitor(Hook):
         except ValueError as error:
             raise ConfigError(f"{type(self).__name__}: {error}") from error
         return built
-
-    def require_positive(self, **settings: int) -> None:
-        """Raises a ConfigError at the first setting below 1."""
-        for name, value in settings.items():
-            if value < 1:
-                raise ConfigError(
-                    f"{type(self).__name__}: {name} is {value}; it must be at least 1."
-                )
 
     def _keep_best(self, runner: Runner, value: float) -> None:
         """Tells the checkpoint hook that asks for this metric; without a validation loop nobody else does."""

@@ -22,7 +22,7 @@ from mixssl.models.memory import ODC
 from mixssl.registry import HOOKS
 from mixssl.structures import EmbeddingId, View
 from mixssl.utils.distributed import unwrap
-from mixssl.utils.errors import ConfigError
+from mixssl.utils.errors import ConfigError, require_at_least
 from mixssl.utils.random_state import kept_random_state
 
 __all__ = ["ODCHook"]
@@ -62,9 +62,7 @@ class ODCHook(Hook):
         seed: int = 0,
         num_init: int = 3,
     ) -> None:
-        if batch_size < 1 or num_init < 1:
-            name, value = ("batch_size", batch_size) if batch_size < 1 else ("num_init", num_init)
-            raise ConfigError(f"ODCHook: {name} is {value}; it must be at least 1.")
+        require_at_least(1, "ODCHook: ", batch_size=batch_size, num_init=num_init)
         if not 0 <= seed < 2**32:
             raise ConfigError(f"ODCHook: seed is {seed}; it must lie in [0, 2^32).")
         self.pipeline = pipeline

@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader
 from mixssl.engine.data_workers import leave_signals_to_main
 from mixssl.registry import HOOKS
 from mixssl.utils.distributed import unwrap
-from mixssl.utils.errors import ConfigError
+from mixssl.utils.errors import ConfigError, require_at_least
 from mixssl.utils.random_state import kept_random_state
 
 __all__ = ["PreciseBNHook", "average_statistics"]
@@ -42,17 +42,14 @@ class PreciseBNHook(Hook):
         num_iters: Batches per process, at least 1; a loader that ends before gives what it has.
 
     Raises:
-        ValueError: If ``num_iters`` is below 1.
+        ConfigError: If ``num_iters`` is below 1.
         ConfigError: In training, if the runner was not built from a config with a ``train_dataloader``.
     """
 
     priority = "NORMAL"  # before CheckpointHook (VERY_LOW)
 
     def __init__(self, num_iters: int = 200) -> None:
-        if num_iters < 1:
-            raise ValueError(
-                f"num_iters is {num_iters} and must be at least 1 batch: the default is 200"
-            )
+        require_at_least(1, "PreciseBNHook: ", num_iters=num_iters)
         self.num_iters = num_iters
 
     def after_train_iter(

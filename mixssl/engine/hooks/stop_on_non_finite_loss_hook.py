@@ -16,7 +16,7 @@ from mixssl.datasets.named_failures import listed, not_finite
 from mixssl.engine.whole_files import is_local
 from mixssl.registry import HOOKS
 from mixssl.utils.distributed import unwrap
-from mixssl.utils.errors import NonFiniteLossError
+from mixssl.utils.errors import NonFiniteLossError, require_at_least
 
 __all__ = ["StopOnNonFiniteLossHook"]
 
@@ -36,17 +36,14 @@ class StopOnNonFiniteLossHook(Hook):
         interval: Iterations between two readings, at least 1.
 
     Raises:
-        ValueError: If ``interval`` is below 1.
+        ConfigError: If ``interval`` is below 1.
         NonFiniteLossError: In training, one line with step, loss term, last good checkpoint and what to try.
     """
 
     priority = "LOW"  # after the optimizer's hooks, before CheckpointHook (VERY_LOW)
 
     def __init__(self, interval: int = 50) -> None:
-        if interval < 1:
-            raise ValueError(
-                f"interval is {interval} and must be at least 1 iteration: the default is 50"
-            )
+        require_at_least(1, "StopOnNonFiniteLossHook: ", interval=interval)
         self.interval = interval
         self._names: tuple[str, ...] = ()
         self._first: Tensor | None = None
