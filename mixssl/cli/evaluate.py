@@ -5,10 +5,14 @@ from __future__ import annotations
 import argparse
 import inspect
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
+from torch import Tensor
+
 from mixssl.cli.arguments import USUAL_K
-from mixssl.cli.prepare import in_one_line, prepare, save_result
+from mixssl.cli.prepare import Prepared, in_one_line, prepare, save_result
 from mixssl.evaluation import (
     PROTOCOLS,
     FeatureSet,
@@ -37,43 +41,53 @@ def knn(args: argparse.Namespace) -> None:
         raise ConfigError(
             f"k is {k} and the bank has {images} images: choose --k from 1 to {images}"
         )
-    print(*run.notes, sep="\n")
-    start = time.perf_counter()
-    with in_one_line(), progress_shown():
+    settings: dict[str, Any] = {"query_chunk": args.query_chunk, "bank_chunk": args.bank_chunk}
+    if args.vote == "weighted":
+        vote: Callable[..., Tensor] = weighted_knn
+        settings["temperature"] = args.temperature
+        sharpness = f"{args.temperature:g}"
+        protocol, name = f"weighted {k}-NN, τ {sharpness}", f"weighted_{sharpness}"
+    else:
+        vote, protocol, name = majority_knn, f"{k}-NN, Euclidean", "majority"
+    with _judged(args, run) as result:
         bank, queries = run.features(args.feature, args.tokens, args.half)
         labels = require_labels(queries)
-        chunks = {"query_chunk": args.query_chunk, "bank_chunk": args.bank_chunk}
-        if args.vote == "weighted":
-            classes = weighted_knn(
-                queries.features, *bank, k, args.temperature, **chunks, device=run.device
-            )
-        else:
-            classes = majority_knn(queries.features, *bank, k, **chunks, device=run.device)
-    top1, seconds = accuracy(classes, labels), time.perf_counter() - start
-    weighted = args.vote == "weighted"
+        classes = vote(queries.features, *bank, k, **settings, device=run.device)
+        result |= {
+            "protocol": protocol,
+            "feature": args.feature,
+            "top1": accuracy(classes, labels),
+            "k": k,
+            "temperature": settings.get("temperature"),
+            "dimensions": bank.features.shape[1],
+            "half": args.half,
+        }
+    print(
+        "{protocol}, {feature} ({dimensions} numbers): {top1:.2f} % of {queries} images right, among {bank}, "
+        "in {seconds:.1f} s".format(**result)
+    )
+    print(save_result(result, args, f"knn_{name}_{k}_{args.feature}"))
+
+
+@contextmanager
+def _judged(args: argparse.Namespace, run: Prepared) -> Iterator[dict[str, Any]]:
+    """Says what was loaded, and how far a protocol is that runs meanwhile; errors over its input become one line.
+
+    Yields:
+        Of what the figures are that the protocol adds, and at the end the seconds that it took.
+    """
+    print(*run.notes, sep="\n")
     result = {
-        "protocol": f"weighted {k}-NN, τ {args.temperature:g}"
-        if weighted
-        else f"{k}-NN, Euclidean",
-        "feature": args.feature,
-        "top1": top1,
-        "k": k,
-        "temperature": args.temperature if weighted else None,
-        "bank": images,
-        "queries": len(labels),
-        "dimensions": bank.features.shape[1],
-        "half": args.half,
+        "bank": len(run.bank.dataset),  # type: ignore[arg-type]
+        "queries": len(run.query.dataset),  # type: ignore[arg-type]
         "config": args.config,
         "checkpoint": args.checkpoint,
         "data": args.data or args.config,
-        "seconds": round(seconds, 2),
     }
-    print(
-        f"{result['protocol']}, {args.feature} ({result['dimensions']} numbers): {top1:.2f} % of {len(labels)} images "
-        f"right, among {images}, in {seconds:.1f} s"
-    )
-    vote = f"weighted_{args.temperature:g}" if weighted else args.vote
-    print(save_result(result, args, f"knn_{vote}_{k}_{args.feature}"))
+    start = time.perf_counter()
+    with in_one_line(), progress_shown():
+        yield result
+    result["seconds"] = round(time.perf_counter() - start, 2)
 
 
 def settings_of(args: argparse.Namespace, of_config: dict[str, Any]) -> dict[str, Any]:
@@ -123,29 +137,18 @@ def linear(args: argparse.Namespace) -> None:
     """Extracts, trains, and says what came out."""
     if args.logistic and args.sweep:
         raise ConfigError("--logistic has no learning rate to --sweep: leave one of the two out")
-    run = prepare(args)
-    print(*run.notes, sep="\n")
-    start = time.perf_counter()
-    with in_one_line(), progress_shown():
+    run, start = prepare(args), time.perf_counter()
+    with _judged(args, run) as result:
         bank, queries = run.features("backbone", args.tokens, half=False)
-        extracted = time.perf_counter() - start
-        found = train_and_test(args, bank, queries, run.device, settings_of(args, run.linear_probe))
-    seconds = time.perf_counter() - start
-    result = {
-        **found,
-        "bank": len(bank.features),
-        "queries": len(queries.features),
-        "dimensions": bank.features.shape[1],
-        "config": args.config,
-        "checkpoint": args.checkpoint,
-        "data": args.data or args.config,
-        "seconds": round(seconds, 2),
-        "seconds_extracting": round(extracted, 2),
-    }
+        result["seconds_extracting"] = round(time.perf_counter() - start, 2)
+        result["dimensions"] = bank.features.shape[1]
+        result |= train_and_test(
+            args, bank, queries, run.device, settings_of(args, run.linear_probe)
+        )
     top5 = f", {result['top5']:.2f} % among the first 5" if result.get("top5") else ""
     print(
-        f"{result['protocol']}: {result['top1']:.2f} % of {result['queries']} images right{top5}, "
-        f"in {seconds:.1f} s ({extracted:.1f} s of them for the features)"
+        "{protocol}: {top1:.2f} % of {queries} images right{top5}, in {seconds:.1f} s "
+        "({seconds_extracting:.1f} s of them for the features)".format(**result | {"top5": top5})
     )
     print(save_result(result, args, "logistic" if args.logistic else "linear"))
 
@@ -154,24 +157,12 @@ def protocols(args: argparse.Namespace) -> None:
     """Extracts, judges, and says what came out."""
     projected = any(PROTOCOLS[name].feature == "projected" for name in args.protocols)
     run = prepare(args, "projected" if projected else "backbone")
-    print(*run.notes, sep="\n")
-    start = time.perf_counter()
-    with in_one_line(), progress_shown():
+    with _judged(args, run) as result:
         top1 = evaluate(
             run.model, run.bank, run.query, args.protocols, args.tokens, run.linear_probe
         )
-    seconds = time.perf_counter() - start
+        titles = {name: PROTOCOLS[name].title for name in top1}
+        result |= {"top1": top1, "protocols": titles, "linear_probe": run.linear_probe}
     for name, percent in top1.items():
-        print(f"{PROTOCOLS[name].title}: {percent:.2f} %")
-    result = {
-        "top1": top1,
-        "protocols": {name: PROTOCOLS[name].title for name in top1},
-        "linear_probe": run.linear_probe,
-        "bank": len(run.bank.dataset),  # type: ignore[arg-type]
-        "queries": len(run.query.dataset),  # type: ignore[arg-type]
-        "config": args.config,
-        "checkpoint": args.checkpoint,
-        "data": args.data or args.config,
-        "seconds": round(seconds, 2),
-    }
+        print(f"{titles[name]}: {percent:.2f} %")
     print(save_result(result, args, "_".join(args.protocols)))
