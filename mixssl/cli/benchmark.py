@@ -20,7 +20,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from mixssl.cli.without_mixture import without_mixture
-from mixssl.utils.heap import keep_freed_memory
+from mixssl.utils.malloc import keep_freed_memory
 from mixssl.utils.names import check_keys
 from mixssl.version import __version__
 

@@ -14,7 +14,7 @@ from mixssl.cli.processes import check_launch, join_on_cpus
 from mixssl.utils.config_checks import LOADERS, dataset_dicts
 from mixssl.utils.detection import require_detection
 from mixssl.utils.errors import ConfigError
-from mixssl.utils.heap import keep_freed_memory
+from mixssl.utils.malloc import keep_freed_memory
 
 __all__ = [
     "load_config",

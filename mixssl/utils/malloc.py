@@ -27,7 +27,7 @@ def keep_freed_memory() -> bool:
     figure changes.
 
     Nothing is done where memory is not glibc's (macOS, musl), or where the user has set it by glibc's own environment
-    variables.
+    variables. Those are read when a process starts: a launcher could set them, ``python tools/train.py`` could not.
 
     Returns:
         Whether it was done.

@@ -5,11 +5,11 @@ import sys
 
 import pytest
 
-from mixssl.utils.heap import SET_BY_USER, keep_freed_memory
+from mixssl.utils.malloc import SET_BY_USER, keep_freed_memory
 
 FAULTS = """
 import resource, sys, torch
-from mixssl.utils.heap import keep_freed_memory
+from mixssl.utils.malloc import keep_freed_memory
 if sys.argv[1] == "keep":
     assert keep_freed_memory()
 for turn in range(6):
