@@ -53,9 +53,8 @@ def write_whole(content: bytes, path: str | os.PathLike[str]) -> None:
 def write_json(content: Any, path: str | os.PathLike[str]) -> Path:
     """Writes figures for programs and for people to read; returns the path."""
     path, text = Path(path), json.dumps(content, indent=2, ensure_ascii=False) + "\n"
-    if path.is_symlink() or (
-        path.exists() and not path.is_file()
-    ):  # /dev/stdout, not to be replaced
+    # /dev/stdout, say, is not to be replaced.
+    if path.is_symlink() or (path.exists() and not path.is_file()):
         path.write_text(text)
     else:
         write_whole(text.encode(), path)

@@ -9,11 +9,7 @@ __all__ = ["available_bytes", "readable_size"]
 
 CGROUPS = (
     ("memory.max", "memory.current", "memory.stat"),
-    (
-        "memory/memory.limit_in_bytes",
-        "memory/memory.usage_in_bytes",
-        "memory/memory.stat",
-    ),
+    ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes", "memory/memory.stat"),
 )
 """Files of the second and the first version of control groups, which is how containers limit memory."""
 

@@ -165,9 +165,8 @@ class AMixClassifier(FollowsOptimizer, MixClassifier):
         )
 
         losses = self.head.loss(self.extract_feat(inputs), data_samples)
-        losses["loss_clean"] = losses.pop(
-            "loss"
-        )  # a key "loss" would take the place of the logged total
+        # A key "loss" would take the place of the logged total.
+        losses["loss_clean"] = losses.pop("loss")
         feats = self.extract_feat(for_encoder.images)
         losses["loss_mix"] = mixed_label_loss(Judged(self.mixed_head, feats, targets, for_encoder))
         return losses | self._losses_of_block(for_block, targets, clean)

@@ -40,10 +40,7 @@ class MixCoHead(MixHead):
     requirements: ClassVar[frozenset[str]] = frozenset({"candidates"})
 
     def __init__(
-        self,
-        temperature: float | None = 0.05,
-        loss_weight: float = 1.0,
-        warmup_epochs: float = 0.0,
+        self, temperature: float | None = 0.05, loss_weight: float = 1.0, warmup_epochs: float = 0.0
     ) -> None:
         super().__init__(loss_weight, warmup_epochs)
         self.temperature = checked_temperature(self, temperature)

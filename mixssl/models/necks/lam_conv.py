@@ -116,9 +116,8 @@ class LamConv(nn.Conv2d):
         Returns:
             For each of the mixtures (M, out_channels, h, w), at least float32; 0 in place of what overflowed.
         """
-        weight = self.weight[:, :, 0, 0].unflatten(
-            1, (self.images, -1)
-        )  # (out, images, features [+ 1])
+        # (out, images, features [+ 1])
+        weight = self.weight[:, :, 0, 0].unflatten(1, (self.images, -1))
         by_image = weight[:, :, : self.features].transpose(0, 1).flatten(0, 1)
         shares = finite(F.conv2d(maps, by_image[:, :, None, None])).unflatten(1, (self.images, -1))
         return [self._join(shares, weight[:, :, -1], parts) for parts in mixtures]

@@ -201,9 +201,8 @@ class MixBlock(BaseModule):
         content = finite(self.content_head(normalise(self.content_norm, content)))
         query, key = self._queries_and_keys(maps, own, other)
         with torch.autocast(maps.device.type, enabled=False):
-            query, key, content = (
-                at_least_float32(x).flatten(2) for x in (query, key, content)
-            )  # (M, ·, hw)
+            # (M, ·, hw)
+            query, key, content = (at_least_float32(x).flatten(2) for x in (query, key, content))
             scores = (query * query.shape[1] ** -0.5).transpose(1, 2) @ key
             collected = content @ scores.softmax(dim=-1).transpose(1, 2)
             return upsample(collected.unflatten(2, maps.shape[2:]), size, self.upsampling)

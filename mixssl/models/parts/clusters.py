@@ -82,10 +82,7 @@ class Clusters(Part):
         self, method: MixtureMethod, step: Step, terms: list[AnyTerm]
     ) -> list[AnyTerm]:
         """Adds the classification of the clean view."""
-        return [
-            *terms,
-            ClusterTerm(CLEAN, weight=self.memory.loss_weight, name="loss_cluster"),
-        ]
+        return [*terms, ClusterTerm(CLEAN, weight=self.memory.loss_weight, name="loss_cluster")]
 
     def losses(self, method: MixtureMethod, step: Step) -> dict[str, Tensor]:
         """Stages what goes into the memory; the classification is a term like any other."""
