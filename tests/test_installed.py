@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from support.images import write_folder
+from support.needs_detection import needs_detection
 from support.packaging import build_wheel, copy_source, environment_with, run
 
 pytestmark = pytest.mark.slow
@@ -55,6 +56,28 @@ def test_a_train_py_that_is_not_ours_trains_from_our_bases(
     (tmp_path / "mine.py").write_text(config)
     run(python, _tool_of("mmpretrain"), "mine.py", "--work-dir", "out", cwd=tmp_path)
     assert (tmp_path / "out/epoch_1.pth").is_file()
+
+
+DETECTOR = """
+_base_ = ['mixssl::benchmarks/detection/mask_rcnn_r18_fpn_digits.py']
+model = dict(init_cfg=dict(checkpoint='random'))
+train_dataloader = dict(batch_size=2, dataset=dict(num_scenes=4))
+val_dataloader = dict(batch_size=2, dataset=dict(num_scenes=2))
+train_cfg = dict(max_iters=2, val_interval=2)
+default_hooks = dict(checkpoint=dict(interval=2))
+"""
+
+
+@needs_detection
+@pytest.mark.parametrize("program", ["mixssl", "mmdet"])
+def test_a_detector_of_ours_trains_where_nothing_but_packages_is_there(
+    python: Path, tmp_path: Path, program: str
+) -> None:
+    (tmp_path / "mine.py").write_text(DETECTOR)
+    train = ["-m", "mixssl", "train"] if program == "mixssl" else [_tool_of("mmdet")]
+    random = ["--cfg-options", "pretrained=random"] if program == "mixssl" else []
+    said = run(python, *train, "mine.py", "--work-dir", "out", *random, cwd=tmp_path)
+    assert "coco/segm_mAP" in said and (tmp_path / "out/iter_2.pth").is_file()
 
 
 def test_mim_trains_and_finds(python: Path, tmp_path: Path) -> None:
