@@ -137,6 +137,10 @@ WITH_OPTIONS = {
         ["visualizer.vis_backends=[{'type':'WandVisBackend'}]"],
         r"type is 'WandVisBackend', and no vis_backend\w* has that name, did you mean 'WandbVis",
     ),
+    "a precision that is none": (
+        ["amp=bf16"],
+        r"amp is 'bf16' and must be one of bfloat16, float16",
+    ),
     "no epoch": (["train_cfg.max_epochs=0"], r"train_cfg.max_epochs is 0, .* at least 1"),
 }
 """What is given as --cfg-options, and the line that it gets."""
