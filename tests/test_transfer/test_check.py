@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 import torch
+from mmengine.config import Config
 from support.checkpoints import WIDTH, pretraining
+from support.detection import build_detector, shrunk_detector
 from support.needs_detection import needs_detection
 from support.tools import ROOT
 from torch import nn
@@ -67,6 +70,21 @@ def test_features_are_the_same_in_both(encoder: str, config: Path, tmp_path: Pat
     for line in lines:
         assert "the same" in line
         assert float(line.rpartition(" ")[2]) <= TOLERANCE == 1e-5
+
+
+def test_a_detector_of_mmdets_own_is_filled_as_the_page_says(tmp_path: Path) -> None:
+    page = (ROOT / "docs/en/user_guides/detection.md").read_text()
+    (snippet,) = re.findall(r"```python\n(.*?)```", page, re.S)
+    base = "_base_ = ['mmdet::faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py']\n"
+    model = shrunk_detector(Config.fromfile(_write(tmp_path, base, snippet)))
+    assert model["init_cfg"]["checkpoint"] == "backbone.pth"
+    model["backbone"] |= {"base_channels": WIDTH, "stem_channels": WIDTH}
+    model["neck"]["in_channels"] = [4 * WIDTH, 8 * WIDTH, 16 * WIDTH, 32 * WIDTH]
+    trained = pretraining(tmp_path / "pre.pth", 50)
+    _check(tmp_path, _write(tmp_path, f"default_scope = 'mmdet'\nmodel = {model!r}\n"))
+    detector = build_detector(model, str(tmp_path / "backbone.pth"))
+    for name, value in trained.backbone.state_dict().items():
+        assert torch.equal(detector.backbone.state_dict()[name], value), name
 
 
 def test_the_image_is_seen_by_both_networks(tmp_path: Path) -> None:
