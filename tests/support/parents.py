@@ -125,21 +125,6 @@ def halves(
     return list(zip(parts, mixtures, strict=True)), whole
 
 
-def assert_bfloat16_is_close(model: Any, tolerance: float = 0.05) -> None:
-    """Losses under autocast are fp32, and those of fp32 up to bf16's rounding."""
-    x = views()
-    mixed = mixture("region", x[0])
-    exact = model(x, mode="loss", mixtures=[mixed])
-    with torch.autocast("cpu", torch.bfloat16):
-        rounded = model(x, mode="loss", mixtures=[mixed])
-    assert set(exact) == {"loss_clean", "loss_mix"}
-    for name, value in exact.items():
-        assert rounded[name].dtype == torch.float32
-        assert abs(rounded[name] - value) <= tolerance * max(abs(value.item()), 1.0)
-    total(rounded).backward()
-    assert all(p.grad.isfinite().all() for p in model.parameters() if p.grad is not None)
-
-
 def calls(model: Any, **modules: nn.Module) -> dict[str, int]:
     """Counts the forward passes of named modules in one training step with mixtures."""
     counts = dict.fromkeys(modules, 0)

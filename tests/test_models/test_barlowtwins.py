@@ -9,7 +9,6 @@ from support.parents import (
     KINDS,
     UNMIX,
     algorithm_1,
-    assert_bfloat16_is_close,
     assert_close_gradients,
     assert_same_gradients,
     assert_trains_like,
@@ -79,7 +78,3 @@ def test_a_lam_per_image_is_refused() -> None:
         ValueError, match="draws a λ per image and the loss of MixBarlowTwins does not decompose"
     ):
         build(barlowtwins(mixer=UNMIX, data_preprocessor=preprocessor(_LamPerImage())))
-
-
-def test_bfloat16_changes_the_loss_no_more_than_its_rounding() -> None:
-    assert_bfloat16_is_close(mixing(barlowtwins))

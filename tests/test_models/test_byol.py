@@ -16,7 +16,6 @@ from support.parents import (
     KINDS,
     UNMIX,
     algorithm_1,
-    assert_bfloat16_is_close,
     assert_close_gradients,
     assert_same_gradients,
     assert_trains_like,
@@ -156,7 +155,3 @@ def test_a_run_of_unknown_length_is_refused_before_anything_moves(
     with pytest.raises(ValueError, match="momentum encoder moves along a cosine over max_iters"):
         model(views(), mode="loss")
     assert model.target_net.steps.item() == 0
-
-
-def test_bfloat16_changes_the_loss_no_more_than_its_rounding() -> None:
-    assert_bfloat16_is_close(mixing(byol, "mutual"))

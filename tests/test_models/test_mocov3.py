@@ -163,15 +163,6 @@ def test_momentum_moves_once_per_optimizer_step() -> None:
     assert steps == [1, 1, 3, 3]  # the cosine goes by forward passes, as the parent's
 
 
-def test_evaluation_moves_nothing() -> None:
-    model = build(mocov3()).eval()
-    before = copy.deepcopy(model.state_dict())
-    with torch.no_grad():
-        model(views(), mode="loss")
-    model.after_optimizer_step()
-    assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
-
-
 @CONFIGS
 def test_same_seed_same_training_and_a_restored_model_goes_on(config: Callable[..., dict]) -> None:
     cfg = config(mixer=UNMIX)
@@ -182,27 +173,6 @@ def test_same_seed_same_training_and_a_restored_model_goes_on(config: Callable[.
     restored = build(cfg, seed=5)
     restored.load_state_dict(model.state_dict())
     assert torch.equal(*(torch.stack(train(one, 2)) for one in (model, restored)))
-
-
-@CONFIGS
-def test_bfloat16_changes_the_loss_no_more_than_its_rounding(config: Callable[..., dict]) -> None:
-    model, x = build(config(mixer=UNMIX)), views()
-    mixed = _mixture("region", x[0])
-    exact = copy.deepcopy(model)(x, mode="loss", mixtures=[mixed])
-    with torch.autocast("cpu", torch.bfloat16):
-        rounded = model(x, mode="loss", mixtures=[mixed])
-    total(rounded).backward()
-    for name, value in exact.items():
-        assert rounded[name].dtype == torch.float32
-        assert rounded[name].item() == pytest.approx(value.item(), rel=0.05)
-
-
-def test_inputs_are_not_modified() -> None:
-    model, x = build(mocov3(mixer=UNMIX)), views()
-    before = [v.clone() for v in x]
-    data = model.data_preprocessor({"inputs": x, "data_samples": None}, True)
-    total(model(**data, mode="loss")).backward()
-    assert all(torch.equal(a, b) for a, b in zip(x, before, strict=True))
 
 
 def test_an_unknown_run_length_is_refused_before_anything_moves() -> None:

@@ -11,7 +11,6 @@ from support.parents import (
     KINDS,
     UNMIX,
     algorithm_1,
-    assert_bfloat16_is_close,
     assert_close_gradients,
     assert_same_gradients,
     assert_trains_like,
@@ -124,7 +123,3 @@ def test_candidates_are_the_other_views_embeddings(temperature: float | None) ->
     expected = [[(q * k).sum().item() / (temperature or 0.2) for k in target] for q in online]
     for got, row in zip(logits.tolist(), expected, strict=True):
         assert got == pytest.approx(row, rel=1e-5, abs=1e-5)
-
-
-def test_bfloat16_changes_the_loss_no_more_than_its_rounding() -> None:
-    assert_bfloat16_is_close(build(simclr(mixer=UNMIX)))

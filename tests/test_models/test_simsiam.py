@@ -10,7 +10,6 @@ from support.methods import simsiam
 from support.parents import (
     KINDS,
     algorithm_1,
-    assert_bfloat16_is_close,
     assert_close_gradients,
     assert_same_gradients,
     assert_trains_like,
@@ -89,7 +88,3 @@ def test_accumulated_gradients_are_those_of_one_batch(pairing: str) -> None:
     for part, mixed in parts:
         (total(model(part, mode="loss", mixtures=[mixed])) / 2).backward()
     assert_close_gradients(model, whole_model)
-
-
-def test_bfloat16_changes_the_loss_no_more_than_its_rounding() -> None:
-    assert_bfloat16_is_close(mixing(simsiam, "mutual"))
