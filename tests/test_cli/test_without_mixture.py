@@ -104,10 +104,6 @@ def _ours() -> dict[str, type]:
     }
 
 
-OF_ENCODERS = {"channels_last", "checkpoint_backbone", "compile_encoders"}
-"""Which every model has, with a mixture or without."""
-
-
 def _arguments(kind: type) -> set[str]:
     """Names that the constructors of our classes take, of this class and its bases."""
     named = (
@@ -117,7 +113,7 @@ def _arguments(kind: type) -> set[str]:
         for parameter in inspect.signature(base.__init__).parameters.values()
     )
     names = {p.name for p in named if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)}
-    return names - {"self"} - OF_ENCODERS
+    return names - {"self"}
 
 
 @pytest.mark.parametrize("name", sorted(_ours()))
