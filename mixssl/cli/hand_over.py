@@ -15,7 +15,7 @@ from rich.console import Console
 from mixssl.cli.own_pictures import pictures_of
 from mixssl.cli.page import Section, write_page
 from mixssl.cli.provenance import circumstances
-from mixssl.datasets.look import Look
+from mixssl.datasets.look import Look, read_left_out
 from mixssl.engine.whole_files import write_whole
 from mixssl.transfer.backbone_folder import (
     Backbone,
@@ -213,9 +213,9 @@ def report(cfg: Config, backbone: Backbone, folder: Path, facts: Mapping[str, st
         Section("Curves", pictures={"loss, learning rate and monitors": curves}),
         *pictures_of(cfg, backbone, pictures),
     ]
-    left = (folder / "unreadable.csv").read_text().splitlines()[1:]
+    left = read_left_out(folder / "unreadable.csv")
     if left:
-        rows = [("name", "reason"), *(tuple(line.split(",", 1)) for line in left[:200])]
+        rows = [("name", "reason"), *left[:200]]
         sections.append(Section(f"Left out: {len(left)} images", table=rows))
     return write_page(
         folder / "report.html",

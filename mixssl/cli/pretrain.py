@@ -26,7 +26,7 @@ from mixssl.cli.own_config import Data, config_text, own_config
 from mixssl.cli.parsers import train_arguments
 from mixssl.cli.tool import tools_folder
 from mixssl.cli.train import latest_checkpoint, train
-from mixssl.datasets.look import Look, digest, look_at, write_left_out
+from mixssl.datasets.look import Look, digest, look_at, read_left_out, write_left_out
 from mixssl.datasets.sources import Source, open_source
 from mixssl.engine.whole_files import write_json, write_whole
 from mixssl.transfer.start import read_weights, start_of, what_it_is
@@ -127,11 +127,12 @@ def _complete(options: dict[str, Any]) -> dict[str, Any]:
 def _looked(source: Source, folder: Path, asked: dict[str, Any], console: Console) -> Look:
     """Looks at the images, or remembers what was seen of the same ones; writes both files."""
     noted, channels = folder / LOOK, asked["channels"]
-    if noted.is_file():
+    if noted.is_file() and (folder / LEFT_OUT).is_file():
         seen = json.loads(noted.read_text())
         if seen.pop("asked_channels") == channels and seen["digest"] == digest(source):
             seen["channels"] = {int(count): number for count, number in seen["channels"].items()}
-            return _refuse_if_strict(Look(**seen), folder, asked)
+            left_out = read_left_out(folder / LEFT_OUT)
+            return _refuse_if_strict(Look(**seen, unreadable=left_out), folder, asked)
     steps = iter(track(range(len(source)), "looking at images", console=console, transient=True))
     shown = 0
 
@@ -322,6 +323,8 @@ def _command(place: str, folder: Path, asked: dict[str, Any]) -> str:
     """The command line that asks for the same."""
     words = ["mixssl pretrain", place, "--out", str(folder)]
     for name, value in asked.items():
+        if name == "dry_run":
+            continue
         option = "--from" if name == "start" else f"--{name.replace('_', '-')}"
         if value is True:
             words.append(option)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -41,10 +42,15 @@ class _Runner(Runner):
         super().register_hooks(*fill_hooks(default_hooks, custom_hooks))
 
     def dump_config(self) -> None:
-        """Takes the work directory, for a run that trains, and then writes the config there."""
+        """Takes the work directory, for a run that trains, and then writes the config there.
+
+        A config that lies there is left as it is, with its comments; what was run stands in ``vis_data`` in any case.
+        """
         if self._train_loop is not None and is_main_process() and is_local(self.work_dir):
             hold(self.work_dir)
-        super().dump_config()
+        own = self.cfg.filename
+        if own is None or Path(own).resolve().parent != Path(self.work_dir).resolve():
+            super().dump_config()
 
     def build_train_loop(self, loop: BaseLoop | dict) -> BaseLoop:
         """Builds the loop, and refuses one in which nothing would be trained."""

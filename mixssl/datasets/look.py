@@ -20,7 +20,7 @@ from mixssl.datasets.any_images import in_units
 from mixssl.datasets.sources import Source, decode
 from mixssl.utils.errors import ConfigError
 
-__all__ = ["Look", "digest", "look_at", "write_left_out"]
+__all__ = ["Look", "digest", "look_at", "read_left_out", "write_left_out"]
 
 SAMPLE = 1000
 """Images from which mean and spread are computed."""
@@ -146,6 +146,12 @@ def write_left_out(look: Look, path: Path) -> None:
     csv.writer(text, lineterminator="\n").writerows([("name", "reason"), *look.unreadable])
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(text.getvalue().encode("utf-8", "surrogateescape"))
+
+
+def read_left_out(path: Path) -> list[tuple[str, str]]:
+    """Reads that table."""
+    with path.open(newline="", encoding="utf-8", errors="surrogateescape") as file:
+        return [(record["name"], record["reason"]) for record in csv.DictReader(file)]
 
 
 def digest(source: Source) -> str:

@@ -165,6 +165,13 @@ def test_it_trains_names_what_it_leaves_out_goes_on_and_hands_over(
     assert not list(out.glob("*.pth"))
     with (out / "unreadable.csv").open() as file:
         assert {record["name"] for record in csv.DictReader(file)} == bad.keys()
+    # What was seen is remembered, and nothing is lost by other options as long as nothing is trained.
+    given = {**SMALL, "epochs": 2, "dry_run": True}
+    other = mixssl.pretrain(tmp_path / "images", out=out, **given).read_text()
+    assert (
+        "max_epochs=2" in other
+        and other.count("unreadable.csv") == text.count("unreadable.csv") > 1
+    )
     backbone = mixssl.pretrain(tmp_path / "images", out=out, **SMALL)
     model = timm.create_model(f"local-dir:{backbone}", pretrained=True).eval()
     assert model(torch.zeros(1, 3, 32, 32)).shape == (1, 512)
@@ -172,6 +179,7 @@ def test_it_trains_names_what_it_leaves_out_goes_on_and_hands_over(
     assert "timm: the same features, largest difference" in card and "rankme: " in card
     page = (out / "report.html").read_text()
     assert "Neighbours" in page and "Mixtures" in page and "half.jpg" in page
+    assert config.read_text() == text and "best of four methods" in page
     assert list(out.glob("best_rankme_epoch_*.pth"))
     trained = (out / "epoch_1.pth").stat().st_mtime_ns
     assert mixssl.pretrain(tmp_path / "images", out=out, **SMALL) == backbone

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 from abc import ABC, abstractmethod
+from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
@@ -45,12 +46,12 @@ class Names(Sequence[str]):
     """
 
     def __init__(self, names: Iterable[str] = ()) -> None:
-        text, ends = bytearray(), []
+        text, ends = bytearray(), array("q", [0])
         for name in names:
             text += os.fsencode(name)
             ends.append(len(text))
-        self._text = np.frombuffer(bytes(text), dtype=np.uint8)
-        self._ends = np.array([0, *ends], dtype=np.int64)
+        self._text = np.frombuffer(text, dtype=np.uint8)
+        self._ends = np.frombuffer(ends, dtype=np.int64)
 
     def __len__(self) -> int:
         return len(self._ends) - 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from array import array
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,13 +23,21 @@ class FolderSource(Source):
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self.names = Names(_files(root))
-        tops = [name.split("/", 1)[0] if "/" in name else "" for name in self.names]
-        classes = sorted(set(tops))
+        classes: dict[
+            str, int
+        ] = {}  # in the order in which files come, which is that of their names
+        labels = array("q")
+
+        def names() -> Iterator[str]:
+            for name in _files(root):
+                top, inside, _ = name.partition("/")
+                labels.append(classes.setdefault(top if inside else "", len(classes)))
+                yield name
+
+        self.names = Names(names())
         if len(classes) > 1 and "" not in classes:
-            index = {name: i for i, name in enumerate(classes)}
-            self.classes = classes
-            self.labels = np.array([index[top] for top in tops], dtype=np.int64)
+            self.classes = list(classes)
+            self.labels = np.frombuffer(labels, dtype=np.int64)
 
     def read(self, i: int) -> bytes:
         """The file."""
