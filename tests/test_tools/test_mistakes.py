@@ -233,7 +233,7 @@ def finished(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_log_says_what_is_trained_and_of_a_queue_that_is_too_long(finished: Path) -> None:
     log = _log(finished)
-    said = r"Training MixMoCo with UnMix \(0.\d M parameters\) on 160 images of Digits: "
+    said = r"Training MixMoCo with UnMix \(\d\d,\d{3} parameters\) on 160 images of Digits: "
     assert re.search(said + "10 steps of 16 images an epoch, 1 epochs, 10 steps in all", log)
     assert "queue_len is 96, more than half of the 160 images" in log
     assert "Take at most 80" in log
@@ -329,7 +329,7 @@ SPOILT = {
     ),
     "to measure with": (
         "knn_bank = dict(dataset=dict(pipeline=[*_base_.test_pipeline, dict(type='NoNumbers')]))\n"
-        "custom_hooks = [*_base_.custom_hooks, dict(type='mixssl.KNNMonitorHook', k=5)]",
+        "default_hooks = dict(knn=dict(type='mixssl.KNNMonitorHook', k=5))",
         2,
     ),
 }
