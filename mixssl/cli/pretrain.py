@@ -17,7 +17,7 @@ import torch
 from mmengine.config import Config
 from mmengine.logging import MessageHub, MMLogger
 from rich.console import Console
-from rich.progress import track
+from rich.progress import Progress
 from rich.table import Table
 
 from mixssl.cli.benchmark import TrainStep
@@ -133,16 +133,13 @@ def _looked(source: Source, folder: Path, asked: dict[str, Any], console: Consol
             seen["channels"] = {int(count): number for count, number in seen["channels"].items()}
             left_out = read_left_out(folder / LEFT_OUT)
             return _refuse_if_strict(Look(**seen, unreadable=left_out), folder, asked)
-    steps = iter(track(range(len(source)), "looking at images", console=console, transient=True))
-    shown = 0
+    with Progress(console=console, transient=True) as progress:
+        task = progress.add_task("looking at images", total=len(source))
 
-    def follow(done: int) -> None:
-        nonlocal shown
-        while shown < done:
-            next(steps, None)
-            shown += 1
+        def follow(seen: int) -> None:
+            progress.update(task, completed=seen)
 
-    look = look_at(source, channels, follow=follow)
+        look = look_at(source, channels, follow=follow)
     write_left_out(look, folder / LEFT_OUT)
     write_json({**look.as_dict(), "asked_channels": channels}, noted)
     return _refuse_if_strict(look, folder, asked)

@@ -146,14 +146,14 @@ def test_mean_and_spread_are_those_of_the_pixels(tmp_path: Path) -> None:
 @pytest.mark.parametrize("ending", ["tif", "npy"])
 def test_sixteen_bits_and_five_channels(tmp_path: Path, ending: str) -> None:
     tifffile = pytest.importorskip("tifffile")
-    stored = [noise(i, 12, 10, 5, high=4096) for i in range(4)]
+    stored = [noise(i, 24, 20, 5, high=4096) for i in range(4)]
     for i, pixels in enumerate(stored):
         path = tmp_path / f"{i}.{ending}"
         if ending == "npy":
             np.save(path, pixels)
         else:
-            bands = pixels.transpose(2, 0, 1) if i % 2 else pixels  # both orders are about
-            config = "separate" if i % 2 else "contig"
+            bands = pixels.transpose(2, 0, 1) if i in (1, 3) else pixels  # both orders are about
+            config = [None, "separate", "contig", None][i]
             tifffile.imwrite(path, bands, photometric="minisblack", planarconfig=config)
     look = look_at(open_source(tmp_path), workers=1)
     assert look.suggested_channels == 5 and not look.unreadable and look.value_range is not None

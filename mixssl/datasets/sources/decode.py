@@ -113,8 +113,10 @@ def _tiff(content: bytes) -> Picture:
     with tifffile.TiffFile(io.BytesIO(content)) as file:
         series = file.series[0]
         pixels, page, axes = series.asarray(), series.pages[0], series.axes
-        if axes and axes[0] in "SQCIZ" and pixels.ndim == 3 and axes[-1] not in "S":
-            pixels = pixels.transpose(1, 2, 0)  # bands or pages first
+        # Bands or pages come first; not so in an array (H, W, C) that was written without saying what its axes are.
+        paged = pixels.ndim == 3 and axes[0] in "SQCIZ" and axes[-1] != "S"
+        if paged and (len(pixels) <= MOST_CHANNELS or pixels.shape[2] > MOST_CHANNELS):
+            pixels = pixels.transpose(1, 2, 0)
         if (
             getattr(page, "photometric", None) == 3 and pixels.ndim == 2
         ):  # a palette of 16-bit colours
