@@ -18,7 +18,6 @@ from mmpretrain.structures import DataSample
 from mmpretrain.utils import register_all_modules
 from support.tools import NAME, call_tool
 
-from mixssl.cli.launch import set_pretrained
 from mixssl.utils.config_checks import check_config, dataset_dicts
 from mixssl.utils.errors import ConfigError
 
@@ -83,8 +82,7 @@ def weights_for(cfg: Config, folder: Path) -> tuple[str, dict[str, torch.Tensor]
 
 
 def started(cfg: Config, path: str) -> Any:
-    cfg.pretrained = path
-    set_pretrained(cfg)
+    cfg.model.init_cfg.checkpoint = path
     model = MODELS.build({**cfg.model, "data_preprocessor": cfg.data_preprocessor})
     model.init_weights()
     return revert_sync_batchnorm(model)  # as a runner does on one process
@@ -120,6 +118,9 @@ def _check_parts(name: str, tmp_path: Path) -> None:
         (tmp_path / part).mkdir(exist_ok=True, parents=True)
     for _, dataset in dataset_dicts(cfg):
         dataset["data_root"] = str(tmp_path)
+    with pytest.raises(ConfigError, match="checkpoint is not set"):
+        check_config(cfg)
+    cfg.model.init_cfg.checkpoint = "random"
     check_config(cfg)
     for loader in (cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader):
         inner = loader.dataset.get("dataset", loader.dataset)
@@ -127,9 +128,6 @@ def _check_parts(name: str, tmp_path: Path) -> None:
         with DATASETS.switch_scope_and_registry("mmpretrain") as registry:
             assert registry.get(inner.type) is not None
         assert loader.collate_fn == {"type": "default_collate"}
-    assert cfg.pretrained is None
-    with pytest.raises(ConfigError, match="pretrained is not set"):
-        set_pretrained(cfg)
 
 
 @pytest.mark.parametrize("name", CONFIGS)
@@ -255,8 +253,10 @@ def test_a_linear_run_from_the_command_line(
     path, expected = weights_for(Config.fromfile(config), tmp_path)
     work = ["--work-dir", tmp_path / "run"]
     assert call_tool("train", config, *work) == 2
-    assert "pretrained is not set" in capfd.readouterr().err
-    assert call_tool("train", config, *work, "--cfg-options", f"pretrained={path}") == 0
+    assert "checkpoint is not set" in capfd.readouterr().err
+    assert (
+        call_tool("train", config, *work, "--cfg-options", f"model.init_cfg.checkpoint={path}") == 0
+    )
     said = capfd.readouterr()
     assert f"all {len(expected)} tensors are in the" in said.out + said.err
     (best,) = (tmp_path / "run").glob("best_accuracy_top1_epoch_*.pth")

@@ -165,7 +165,7 @@ SMALLER = (
     (r"\bCONFIG\b", CIFAR_STEM),
     (r"--depth 50\b", "--depth 50 --width 4"),
     (r"--seed S\b", "--seed 0"),
-    (r"\bpretrained=FILE\b", "pretrained=random"),
+    (r"\bcheckpoint=FILE\b", "checkpoint=random"),
     (r"\bBACKBONE\b", '"$(ls *_backbone_mmdet-*.pth)"'),
 )
 

@@ -84,7 +84,7 @@ for ((trial = 0; trial < trials; trial++)); do
     if [ ! -f "$dir/metrics.json" ]; then
         echo "transfer_det.sh: seed $number, training in $dir"
         [ -f "$dir/trained" ] || on_devices train 1 "$config" --work-dir "$dir" --seed "$number" --resume \
-            --no-validate --cfg-options "pretrained=$file" "$@"
+            --no-validate --cfg-options "model.init_cfg.checkpoint=$file" "$@"
         touch "$dir/trained"
         echo "transfer_det.sh: seed $number, evaluation"
         on_devices test 2 "$config" "$(cat "$dir/last_checkpoint")" --work-dir "$dir/test" \

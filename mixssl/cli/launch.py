@@ -21,7 +21,6 @@ __all__ = [
     "open_config",
     "prepare_devices",
     "set_data_root",
-    "set_pretrained",
 ]
 
 DETECTION = "mmdet"
@@ -107,32 +106,6 @@ def _move_annotations(cfg: Config, old: str, new: str) -> None:
             file = Path(metric.get("ann_file") or "")
             if old and file.is_relative_to(old):
                 metric["ann_file"] = str(Path(new) / file.relative_to(old))
-
-
-def set_pretrained(cfg: Config) -> None:
-    """Hands the config's ``pretrained`` to the model that starts from it; other configs don't have the key.
-
-    Raises:
-        ConfigError: Nothing to start from is named, there is no such file, or the model can't take one.
-    """
-    if "pretrained" not in cfg:
-        return
-    init = (cfg.get("model") or {}).get("init_cfg")
-    if not isinstance(init, dict) or init.get("type") != "mixssl.PretrainedBackbone":
-        raise ConfigError(
-            f"pretrained is {cfg.pretrained!r}, which only models with init_cfg=dict(type='mixssl.PretrainedBackbone') "
-            "take: leave it out, or take a config of configs/benchmarks/"
-        )
-    if cfg.pretrained is not None:
-        init["checkpoint"] = cfg.pretrained
-    path = init.get("checkpoint")
-    if path is None:
-        raise ConfigError(
-            "pretrained is not set: name the pre-trained backbone with --cfg-options pretrained=FILE, or ask for "
-            "random weights with pretrained=random"
-        )
-    if path != "random" and "://" not in path and not os.path.isfile(path):
-        raise ConfigError(f"pretrained is {path!r}, and there is no such file")
 
 
 def prepare_devices(cfg: Config) -> list[str]:

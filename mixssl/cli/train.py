@@ -14,7 +14,6 @@ from mixssl.cli.launch import (
     load_config,
     prepare_devices,
     set_data_root,
-    set_pretrained,
 )
 from mixssl.cli.processes import launched_processes, requeued
 from mixssl.cli.run_defaults import fill_loaders
@@ -34,7 +33,6 @@ def train(args: argparse.Namespace) -> None:
     stretched = [] if args.epochs is None else fit_epochs(cfg, args.epochs, few_checkpoints=False)
     cfg = merge_args(cfg, args)
     forbid_silent_download(cfg)
-    set_pretrained(cfg)
     check_config(cfg, launched_processes(cfg.launcher))
     write_speed(cfg, args)  # after the checks, which name things by their place in the config
     notes = choose_checkpoint(cfg, args.resume)

@@ -13,7 +13,7 @@ from mixssl.utils.config_hooks import hook_type, hooks_of
 from mixssl.utils.errors import ConfigError
 from mixssl.utils.names import check_keys
 
-__all__ = ["LOADERS", "check_config", "dataset_dicts", "forbid_silent_download"]
+__all__ = ["LOADERS", "check_config", "check_start", "dataset_dicts", "forbid_silent_download"]
 
 LOADERS = ("train_dataloader", "val_dataloader", "test_dataloader")
 MONITOR_LOADERS = {
@@ -46,6 +46,7 @@ def check_config(cfg: Mapping[str, Any], world_size: int = 1) -> None:
         _check_batch,
         _check_mix_head,
         _check_clusters,
+        _check_start,
         _check_data,
     ):
         check(cfg, world_size)
@@ -212,6 +213,27 @@ def _check_clusters(cfg: Mapping[str, Any], world_size: int) -> None:
             "model.clusters is set and there is no ODCHook, which gives them a start: add "
             "default_hooks=dict(odc=dict(type='mixssl.ODCHook'))"
         )
+
+
+def check_start(path: str | None) -> str:
+    """A backbone's file as it was given; raises a ConfigError where none is, or where it is not there."""
+    if path is None:
+        raise ConfigError(
+            "model.init_cfg.checkpoint is not set: name the pre-trained backbone with --cfg-options "
+            "model.init_cfg.checkpoint=FILE, or ask for random weights with model.init_cfg.checkpoint=random"
+        )
+    if path != "random" and "://" not in path and not os.path.isfile(path):
+        raise ConfigError(
+            f"model.init_cfg.checkpoint is {path!r}, and there is no such file: name an existing file"
+        )
+    return path
+
+
+def _check_start(cfg: Mapping[str, Any], world_size: int) -> None:
+    """The file of a pre-trained backbone, before data are read; without a training loop nothing starts from it."""
+    init = (cfg.get("model") or {}).get("init_cfg") or {}
+    if _type_name(init) == "PretrainedBackbone" and cfg.get("train_dataloader"):
+        check_start(init.get("checkpoint"))
 
 
 def _check_data(cfg: Mapping[str, Any], world_size: int) -> None:

@@ -17,7 +17,6 @@ OWN_KEYS = frozenset(
         "knn_bank",
         "knn_query",
         "linear_probe",
-        "pretrained",
     }
 )
 """Keys that mixssl reads, beside mmengine's."""
@@ -30,6 +29,7 @@ MOVED = {
     "device_augment": "give --device-views, or set data_preprocessor.views",
     "fused_optimizer": "set optim_wrapper.optimizer.fused=True, or for LARS type='mixssl.LARS'",
     "in_memory": "give --in-memory, or put mixssl.InMemory around the data set",
+    "pretrained": "set model.init_cfg.checkpoint",
 }
 """Keys that are read no more, and what to do in their place."""
 OF_MMENGINE = frozenset(

@@ -15,7 +15,6 @@ from mixssl.cli import launch
 from mixssl.cli.launch import (
     load_config,
     set_data_root,
-    set_pretrained,
 )
 from mixssl.cli.run_defaults import fill_loaders
 from mixssl.cli.runners import build_runner
@@ -82,37 +81,6 @@ def test_one_process_has_plain_bn_for_sync_bn_and_says_so(
     assert "SyncBN) layers in the model will be automatically reverted" in log.read_text()
     assert plain
     assert runner.model.backbone(torch.zeros(2, 3, 16, 16))[0].isfinite().all()
-
-
-INIT = {"type": "mixssl.PretrainedBackbone", "checkpoint": None}
-
-
-def test_pretrained_reaches_the_model(tmp_path: Path) -> None:
-    file = tmp_path / "backbone.pth"
-    file.touch()
-    for value in (str(file), "random"):
-        cfg = Config({"pretrained": value, "model": {"init_cfg": dict(INIT)}})
-        set_pretrained(cfg)
-        assert cfg.model.init_cfg.checkpoint == value
-    inside = Config({"pretrained": None, "model": {"init_cfg": {**INIT, "checkpoint": "random"}}})
-    set_pretrained(inside)
-    assert inside.model.init_cfg.checkpoint == "random"
-    without = Config({"model": {"type": "mixssl.MixMoCo"}})
-    set_pretrained(without)
-    assert without.to_dict() == {"model": {"type": "mixssl.MixMoCo"}}
-
-
-@pytest.mark.parametrize(
-    ("cfg", "reason"),
-    [
-        ({"pretrained": None, "model": {"init_cfg": INIT}}, "pretrained is not set: name"),
-        ({"pretrained": "/no.pth", "model": {"init_cfg": INIT}}, "'/no.pth', and there is no such"),
-        ({"pretrained": "random", "model": {"type": "X"}}, "which only models with init_cfg"),
-    ],
-)
-def test_a_start_from_nothing_is_refused(cfg: dict, reason: str) -> None:
-    with pytest.raises(ConfigError, match=reason):
-        set_pretrained(Config(cfg))
 
 
 def test_annotations_move_with_the_data() -> None:

@@ -147,7 +147,7 @@ def _check_protocol(name: str) -> None:
     assert resize.scale == (1333, 800)
     assert cfg.default_hooks.precise_bn == {"type": "mixssl.PreciseBNHook", "num_iters": 200}
     assert {"stop_on_non_finite_loss", "graceful_stop"} <= cfg.default_hooks.keys()
-    assert cfg.pretrained is None and cfg.model.init_cfg.type == "mixssl.PretrainedBackbone"
+    assert cfg.model.init_cfg == {"type": "mixssl.PretrainedBackbone", "checkpoint": None}
 
 
 def _check_norms(name: str, cfg: Config) -> None:
@@ -244,8 +244,11 @@ def test_a_run_trains_measures_and_tests(tmp_path: Path, capfd: pytest.CaptureFi
 
     train = ("train", small, "--work-dir", work, "--data-root", tmp_path)
     assert call_tool(*train) == 2
-    assert "pretrained is not set: name the pre-trained backbone" in capfd.readouterr().err
-    assert call_tool(*train, "--cfg-options", "pretrained=random") == 0
+    assert (
+        "model.init_cfg.checkpoint is not set: name the pre-trained backbone"
+        in capfd.readouterr().err
+    )
+    assert call_tool(*train, "--cfg-options", "model.init_cfg.checkpoint=random") == 0
     said = capfd.readouterr()
     heard = said.out + said.err
     assert "The backbone starts from random weights, as asked for." in heard

@@ -80,7 +80,7 @@ def test_images_that_are_not_read_are_said(tmp_path: Path) -> None:
 def test_options_that_would_be_ignored_are_refused(tmp_path: Path, option: str) -> None:
     with pytest.raises(ConfigError, match=f"sets {option}=True, which is read no more: "):
         _checked(tmp_path, cfg={option: True})
-    _checked(tmp_path / "off", cfg={option: False, "pretrained": "x.pth"})
+    _checked(tmp_path / "off", cfg={option: False})
 
 
 @pytest.mark.parametrize("batch_size", [25, 100])

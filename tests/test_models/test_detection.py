@@ -141,7 +141,9 @@ def test_another_backbone_is_refused_with_the_reason(
 
 
 def test_nothing_and_no_file_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="name the backbone's file with --cfg-options pretrained"):
+    with pytest.raises(
+        ConfigError, match="name the pre-trained backbone with --cfg-options model.init"
+    ):
         C4(None).init_weights()
     with pytest.raises(ConfigError, match="name an existing file"):
         C4(str(tmp_path / "none.pth")).init_weights()

@@ -115,7 +115,7 @@ def test_extraction_check_training_evaluation_and_the_mean(
         trial = folder / f"seed_{seed}"
         assert train == (
             f"train.py voc.py --work-dir {trial} --seed {seed} --resume --no-validate "
-            f"--cfg-options pretrained={weights} --data-root d"
+            f"--cfg-options model.init_cfg.checkpoint={weights} --data-root d"
         )
         assert test == (
             f"test.py voc.py {trial}/iter_3.pth --work-dir {trial}/test --out {trial}/metrics.part.json "
@@ -174,7 +174,9 @@ def test_random_weights_are_neither_extracted_nor_checked(
 ) -> None:
     assert transfer("voc.py", "random", TRIALS="1").returncode == 0
     first, *_ = _calls(environment)
-    assert first.startswith("train.py") and first.endswith("--cfg-options pretrained=random")
+    assert first.startswith("train.py") and first.endswith(
+        "--cfg-options model.init_cfg.checkpoint=random"
+    )
 
 
 @pytest.mark.parametrize("devices", [{"GPUS": "2"}, {"FAKE_GPUS": "2"}])

@@ -5,7 +5,7 @@ _base_ = ['mmdet::_base_/models/faster-rcnn_r50-caffe-c4.py']
 norm_cfg = dict(type='SyncBN', requires_grad=True)
 
 model = dict(
-    # The one thing to set is `pretrained` (runtime.py), which arrives here.
+    # The one thing to set is `checkpoint`: the pre-trained backbone's file, or 'random'.
     init_cfg=dict(type='mixssl.PretrainedBackbone', checkpoint=None),
     # RGB, as in pre-training on ImageNet.
     data_preprocessor=dict(

@@ -4,10 +4,6 @@ _base_ = ['../default_runtime.py']
 default_scope = 'mmdet'
 custom_imports = dict(imports=['mixssl'])  # before mmdet, for which it provides mmcv's operators
 
-# The one thing to set: the pre-trained backbone's file, or 'random'. tools/train.py hands it to the model and refuses
-# to start without it.
-pretrained = None
-
 default_hooks = dict(
     checkpoint=dict(by_epoch=False, interval=2000, max_keep_ckpts=3),
     visualization=dict(_delete_=True, type='DetVisualizationHook'),

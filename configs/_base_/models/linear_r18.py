@@ -1,7 +1,8 @@
 # A linear classifier on a frozen ResNet-18: no gradient, and batch normalisation by the statistics of pre-training.
 model = dict(
     type='ImageClassifier',
-    # Every tensor of the backbone arrives from `pretrained`, or nothing starts; the log says how many.
+    # The one thing to set is `checkpoint`: the pre-trained backbone's file, or 'random'. Every tensor of the backbone
+    # arrives from there, or nothing starts; the log says how many.
     init_cfg=dict(type='mixssl.PretrainedBackbone', checkpoint=None),
     backbone=dict(
         type='ResNet',

@@ -1,10 +1,6 @@
 # What protocols share that start a classifier from a pre-trained backbone: tested after every epoch, the best one kept.
 _base_ = ['../default_runtime.py']
 
-# The one thing to set: the pre-trained backbone's file, or 'random'. tools/train.py hands it to the model and refuses
-# to start without it.
-pretrained = None
-
 train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=100, val_interval=1)
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')

@@ -5,7 +5,4 @@ _base_ = [
     '../../_base_/protocols/supervised_cub200.py',
 ]
 
-# As in ../../_base_/protocols/from_pretrained.py.
-pretrained = None
-
 model = dict(head=dict(num_classes=200))

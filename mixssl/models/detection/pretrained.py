@@ -11,6 +11,7 @@ from torch import nn
 
 from mixssl.registry import WEIGHT_INITIALIZERS
 from mixssl.utils.checkpoints import Checkpoint, mismatch, part_of, read_checkpoint
+from mixssl.utils.config_checks import check_start
 from mixssl.utils.errors import ConfigError
 
 __all__ = ["PretrainedBackbone", "backbone_places"]
@@ -45,23 +46,20 @@ class PretrainedBackbone:
 
     def __call__(self, detector: nn.Module) -> None:
         """Fills a detector in place, and marks what was filled so that nothing initialises it again."""
-        if self.checkpoint is None:
-            raise ConfigError(
-                "pretrained is None: name the backbone's file with --cfg-options pretrained=FILE, or ask for random "
-                "weights with pretrained=random"
-            )
-        if self.checkpoint == RANDOM:
+        path = check_start(self.checkpoint)
+        if path == RANDOM:
             print_log("The backbone starts from random weights, as asked for.", logger="current")
             return
-        checkpoint = read_checkpoint(self.checkpoint)
+        checkpoint = read_checkpoint(path)
         found = part_of(checkpoint.state, "backbone")
         places, state = backbone_places(detector), detector.state_dict()
         wanted = {name: state[place] for name, place in places.items()}
         wrong = mismatch(wanted, found, counters=False)
         if wrong:
             raise ConfigError(
-                f"pretrained is {self.checkpoint!r}, and its backbone is not the model's: {wrong}. Take a config with "
-                "the backbone's depth and stem; one with a stem for small images (3×3, no pooling) fits no detector"
+                f"model.init_cfg.checkpoint is {self.checkpoint!r}, and its backbone is not the model's: {wrong}. Take "
+                "a config with the backbone's depth and stem; one with a stem for small images (3×3, no pooling) fits "
+                "no detector"
             )
         _check_pixels(checkpoint, detector)
         detector.load_state_dict({places[name]: found[name] for name in found}, strict=False)
@@ -103,7 +101,7 @@ def _check_pixels(checkpoint: Checkpoint, detector: nn.Module) -> None:
     agree = here.shape == there.shape and here.allclose(there, atol=1e-2)
     if not agree or noted["to_rgb"] != bool(preprocessor._channel_conversion):
         raise ConfigError(
-            f"pretrained is {str(checkpoint.path)!r}, and the detector does not normalise as pre-training did, with "
-            f"mean {noted['mean']}, std {noted['std']} and {'RGB' if noted['to_rgb'] else 'BGR'}: set these in the "
-            "config's model.data_preprocessor"
+            f"model.init_cfg.checkpoint is {str(checkpoint.path)!r}, and the detector does not normalise as "
+            f"pre-training did, with mean {noted['mean']}, std {noted['std']} and "
+            f"{'RGB' if noted['to_rgb'] else 'BGR'}: set these in the config's model.data_preprocessor"
         )
