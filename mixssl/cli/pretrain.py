@@ -325,7 +325,7 @@ def _command(place: str, folder: Path, asked: dict[str, Any]) -> str:
         option = "--from" if name == "start" else f"--{name.replace('_', '-')}"
         if value is True:
             words.append(option)
-        elif value not in (None, False):
+        elif value is not None and value is not False:  # 0 is a value
             words += [option, str(value)]
     return " ".join(words)
 
