@@ -58,8 +58,8 @@ clean: ## remove .venv, caches and build products; keeps work_dirs
 # mmcv without its dependencies, see requirements/runtime.txt, and without its operators, which would have to be compiled:
 # torchvision's stand in for those that are needed.
 $(STAMP): $(REQUIREMENTS) setup.py mixssl/utils/versions.py
-	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 13))' 2>/dev/null || { \
-	  echo "mixssl needs Python 3.10, 3.11 or 3.12, but $(PYTHON) is $$($(PYTHON) --version 2>&1); choose one: make setup PYTHON=python3.12" >&2; \
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 14))' 2>/dev/null || { \
+	  echo "mixssl needs Python 3.10 to 3.13, but $(PYTHON) is $$($(PYTHON) --version 2>&1); choose one: make setup PYTHON=python3.12" >&2; \
 	  exit 1; }
 	@test -x $(BIN)/pip || $(PYTHON) -m venv --clear $(VENV)
 	@echo "Installing the pinned dependencies into $(VENV) (about 5 GB, a few minutes)"

@@ -83,7 +83,7 @@ setup(
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     license_files=["LICENSE"],
-    python_requires=">=3.10,<3.13",
+    python_requires=">=3.10,<3.14",
     packages=find_packages(include=["mixssl", "mixssl.*"]),
     package_data={"mixssl.cli": ["page.html"]},
     entry_points={"console_scripts": ["mixssl = mixssl.cli.commands:main"]},

@@ -122,7 +122,7 @@ def _metadata(wheel: Path) -> list[Requirement]:
         lines = archive.read(name).decode().splitlines()
     assert f"Version: {mixssl.__version__}" in lines
     (python,) = (line.split(": ")[1] for line in lines if line.startswith("Requires-Python"))
-    assert SpecifierSet(python) == SpecifierSet(">=3.10,<3.13")
+    assert SpecifierSet(python) == SpecifierSet(">=3.10,<3.14")
     return [Requirement(line.split(": ")[1]) for line in lines if line.startswith("Requires-Dist")]
 
 
@@ -173,7 +173,7 @@ def test_set_up_refuses_another_python_in_one_line(
     done = make("setup", f"PYTHON={old}")
     assert done.returncode != 0
     line = done.stderr.splitlines()[0]
-    assert line.startswith(f"mixssl needs Python 3.10, 3.11 or 3.12, but {old} is Python 3.9.1;")
+    assert line.startswith(f"mixssl needs Python 3.10 to 3.13, but {old} is Python 3.9.1;")
     assert not (tmp_path / ".venv").exists()
 
 
