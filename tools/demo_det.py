@@ -25,7 +25,7 @@ from rich.console import Console
 from mixssl.cli.demo import report, short_run, train, use_one_thread
 from mixssl.cli.scores import Score
 from mixssl.cli.tool import run_tool
-from mixssl.engine.whole_files import write_whole
+from mixssl.engine.atomic_writes import write_atomically
 from mixssl.registry import DATASETS
 from mixssl.transfer import extract, read_checkpoint
 from mixssl.transfer.check import check_transfer, detector_tensors
@@ -107,7 +107,7 @@ def pretrain(cfg: Config, console: Console, fresh: bool) -> Path:
     else:
         with quiet():
             train(cfg, console)
-        write_whole(recipe.encode(), noted)
+        write_atomically(recipe.encode(), noted)
     return Path(last.read_text().strip())
 
 
@@ -118,7 +118,7 @@ def backbone_of(path: Path, console: Console) -> Path:
         extraction = extract(checkpoint, detector_tensors(DETECTOR))
         content = file_content(extraction, checkpoint, "mmdet")
         file = path.parent / file_name(checkpoint, "mmdet", "online", content)
-        write_whole(content, file)
+        write_atomically(content, file)
         lines = check_transfer(checkpoint, "online", DETECTOR, file)
     for line in (extraction.report(), lines[-1]):
         console.print(f"  {line}", highlight=False)

@@ -12,7 +12,7 @@ from mmengine.config import Config
 from torch import nn
 
 from mixssl.cli.prepare import prepare_model
-from mixssl.engine.whole_files import write_json
+from mixssl.engine.atomic_writes import write_json
 from mixssl.utils.errors import ConfigError
 from mixssl.visualization import save_figure
 

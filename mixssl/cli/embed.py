@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader, Dataset, Subset
 
 from mixssl.datasets import AnyImages
 from mixssl.datasets.sources import needs
-from mixssl.engine.whole_files import write_whole
+from mixssl.engine.atomic_writes import write_atomically
 from mixssl.evaluation.features import pool
 from mixssl.evaluation.knn import check_neighbours
 from mixssl.evaluation.neighbours import nearest_by_cosine
@@ -53,7 +53,7 @@ def embed(args: argparse.Namespace) -> None:
         path = parts / f"{start:012d}.npz"
         if not path.is_file():
             rows = range(start, min(start + PART, len(images)))
-            write_whole(_packed(network, backbone, images, rows, args), path)
+            write_atomically(_packed(network, backbone, images, rows, args), path)
     _merge([parts / f"{start:012d}.npz" for start in starts], out)
     for path in parts.iterdir():
         path.unlink()
@@ -200,7 +200,7 @@ def _merge(paths: Sequence[Path], out: Path) -> None:
 
         buffer = io.BytesIO()
         np.savez(buffer, names=names, features=features)
-        write_whole(buffer.getvalue(), out)
+        write_atomically(buffer.getvalue(), out)
     else:
         import pyarrow as pa
         import pyarrow.parquet as pq
@@ -209,12 +209,12 @@ def _merge(paths: Sequence[Path], out: Path) -> None:
         column = pa.FixedSizeListArray.from_arrays(pa.array(features.reshape(-1)), width)
         target = pa.BufferOutputStream()
         pq.write_table(pa.table({"name": pa.array(names.tolist()), "feature": column}), target)
-        write_whole(target.getvalue().to_pybytes(), out)
+        write_atomically(target.getvalue().to_pybytes(), out)
     said = f"{len(names)} images, {features.shape[1]} numbers each: {out}"
     if len(failed):
         table = out.with_name(f"{out.stem}_unreadable.csv")
         lines = ["name,reason", *(f'"{name}","{why}"' for name, why in failed.tolist())]
-        write_whole(("\n".join(lines) + "\n").encode("utf-8", "surrogateescape"), table)
+        write_atomically(("\n".join(lines) + "\n").encode("utf-8", "surrogateescape"), table)
         said += f"; {len(failed)} can't be read: {table}"
     print(said)
 
@@ -225,7 +225,7 @@ def _claim(parts: Path, ticket: Mapping[str, Any]) -> None:
     if noted.is_file() and json.loads(noted.read_text()) != ticket:
         for path in parts.iterdir():
             path.unlink()
-    write_whole(json.dumps(ticket).encode(), noted)
+    write_atomically(json.dumps(ticket).encode(), noted)
 
 
 def neighbours(args: argparse.Namespace) -> None:

@@ -16,7 +16,7 @@ from mixssl.cli.own_pictures import pictures_of
 from mixssl.cli.page import Section, write_page
 from mixssl.cli.provenance import circumstances
 from mixssl.datasets.look import Look, read_left_out
-from mixssl.engine.whole_files import write_whole
+from mixssl.engine.atomic_writes import write_atomically
 from mixssl.transfer.backbone_folder import (
     Backbone,
     digest,
@@ -101,10 +101,10 @@ def write_backbone(backbone: Backbone, folder: Path) -> list[str]:
         ConfigError: No library computes the same, or the folder can't be written.
     """
     for name, content in files_of(backbone).items():
-        write_whole(content, folder / name)
+        write_atomically(content, folder / name)
     checked = largest_differences(backbone, str(folder))
     lines = [f"{name}: {said}" for name, said in checked.items()]
-    write_whole(card(backbone, lines, "backbone").encode(), folder / "README.md")
+    write_atomically(card(backbone, lines, "backbone").encode(), folder / "README.md")
     return lines
 
 

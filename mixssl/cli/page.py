@@ -9,7 +9,7 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from mixssl.engine.whole_files import write_whole
+from mixssl.engine.atomic_writes import write_atomically
 
 __all__ = ["Section", "write_page"]
 
@@ -55,7 +55,7 @@ def write_page(
     environment.filters["embedded"] = _embedded
     page = environment.get_template("page.html")
     text = page.render(title=title, facts=facts, sections=sections, alert=alert)
-    write_whole(f"{text}\n".encode(), path)
+    write_atomically(f"{text}\n".encode(), path)
     return path
 
 

@@ -19,7 +19,7 @@ from torch.utils.data import DataLoader
 from mixssl.cli.launch import open_config, set_data_root
 from mixssl.cli.one_line import explain
 from mixssl.datasets.named_failures import name_failures
-from mixssl.engine.whole_files import write_json
+from mixssl.engine.atomic_writes import write_json
 from mixssl.evaluation import FeatureSet, extract_features, fit_linear_probe, load_parts
 from mixssl.evaluation.features import FEATURES, check_loader
 from mixssl.registry import MODELS

@@ -28,7 +28,7 @@ from mixssl.cli.tool import tools_folder
 from mixssl.cli.train import latest_checkpoint, train
 from mixssl.datasets.look import Look, digest, look_at, read_left_out, write_left_out
 from mixssl.datasets.sources import Source, open_source
-from mixssl.engine.whole_files import write_json, write_whole
+from mixssl.engine.atomic_writes import write_atomically, write_json
 from mixssl.transfer.start import read_weights, start_of, what_it_is
 from mixssl.utils.errors import ConfigError
 from mixssl.utils.memory import available_bytes, readable_size
@@ -81,7 +81,7 @@ def pretrain(
         choices = _choices(look, asked, place)
         console.print(_table(look, choices, folder))
         cfg, choices = _config(place, look, asked, choices, folder, console)
-        write_whole(config_text(cfg, choices, _command(place, folder, asked)).encode(), config)
+        write_atomically(config_text(cfg, choices, _command(place, folder, asked)).encode(), config)
         write_json(wanted, folder / ASKED)
     console.print(f"config: {config}")
     if asked["dry_run"]:
@@ -282,7 +282,7 @@ def _config(
         cfg = own_config(data, options, held, asked["devices"])
     if asked["start"] is not None:
         content, lines = start_of(asked["start"], cfg)
-        write_whole(content, folder / START)
+        write_atomically(content, folder / START)
         console.print(*lines, sep="\n")
         cfg.load_from = str((folder / START).resolve())
     return cfg, choices

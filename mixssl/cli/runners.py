@@ -17,8 +17,8 @@ from mmengine.runner import BaseLoop, Runner
 from torch import nn
 
 from mixssl.cli.run_defaults import fill_hooks
+from mixssl.engine.atomic_writes import is_local
 from mixssl.engine.hooks.run_check_hook import check_loop
-from mixssl.engine.whole_files import is_local
 from mixssl.engine.work_dirs import hold
 
 __all__ = ["build_runner"]

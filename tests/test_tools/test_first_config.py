@@ -17,7 +17,7 @@ from mmengine.runner import Runner
 from support.first_config import write_first_config
 from support.tools import ROOT, call_tool
 
-from mixssl.engine import whole_files
+from mixssl.engine import atomic_writes
 from mixssl.engine.hooks import GracefulStopHook
 
 
@@ -97,7 +97,7 @@ def test_a_full_disk_leaves_no_part_of_a_checkpoint(
     def full(descriptor: int) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(whole_files.os, "fsync", full)
+    monkeypatch.setattr(atomic_writes.os, "fsync", full)
     assert call_tool("train", config, "--work-dir", tmp_path) == 2
     assert list(tmp_path.glob("*.pth")) == list(tmp_path.glob(".*.part")) == []
 

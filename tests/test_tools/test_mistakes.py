@@ -17,7 +17,7 @@ from support.first_config import write_first_config, write_images
 from support.methods import byol
 from support.tools import call_tool, write_tiny
 
-from mixssl.engine import whole_files
+from mixssl.engine import atomic_writes
 
 WITH_OPTIONS = {
     "a mixer inside the model": (
@@ -436,7 +436,7 @@ def test_a_full_disk_is_one_line(
     def full(descriptor: int) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(whole_files.os, "fsync", full)
+    monkeypatch.setattr(atomic_writes.os, "fsync", full)
     assert call_tool("train", tiny, "--work-dir", tmp_path) == 2
     assert re.search(r"epoch_1.pth: No space left on device: make room, or name a", said(capfd))
     assert not list(tmp_path.glob("*.pth"))

@@ -20,7 +20,7 @@ from mixssl import __version__
 from mixssl.cli.provenance import commit
 from mixssl.cli.scores import Score
 from mixssl.cli.tool import run_tool
-from mixssl.engine.whole_files import write_csv, write_json
+from mixssl.engine.atomic_writes import write_csv, write_json
 from mixssl.utils.errors import ConfigError
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 
 from mixssl.cli.tool import run_tool
-from mixssl.engine.whole_files import write_whole
+from mixssl.engine.atomic_writes import write_atomically
 from mixssl.transfer import LAYOUTS, extract, read_checkpoint, resnet_tensors
 from mixssl.transfer.check import check_transfer, detector_tensors
 from mixssl.transfer.extraction import file_content, file_name
@@ -82,7 +82,7 @@ def main() -> None:
     folder = args.out or checkpoint.path.parent
     path = folder / file_name(checkpoint, args.to, args.encoder, content)
     try:
-        write_whole(content, path)
+        write_atomically(content, path)
     except OSError as error:
         raise ConfigError(f"{str(path)!r} can't be written ({error}): choose --out DIR") from error
     if args.check:

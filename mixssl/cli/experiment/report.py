@@ -11,7 +11,7 @@ from mixssl.cli.experiment.results import COLUMNS, NONE, Result, markdown, recor
 from mixssl.cli.experiment.runs import Run
 from mixssl.cli.page import Section, write_page
 from mixssl.cli.provenance import circumstances, command
-from mixssl.engine.whole_files import write_csv, write_whole
+from mixssl.engine.atomic_writes import write_atomically, write_csv
 from mixssl.evaluation import PROTOCOLS
 from mixssl.utils.errors import ConfigError
 from mixssl.visualization import Series, read_run, runs_figure, save_figure, scores_figure
@@ -53,7 +53,7 @@ def write_report(
     commits = {row.variant.name: _commits(runs, row.variant.name) for row in results}
     rows = records(results, titles, notes, commits)
     files = {name: folder / file for name, file in FILES.items()}
-    write_whole(markdown(lines).encode(), files["table"])
+    write_atomically(markdown(lines).encode(), files["table"])
     write_csv(rows, COLUMNS, files["figures"])
     facts = {
         "command": command(),

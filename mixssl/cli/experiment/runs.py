@@ -18,7 +18,7 @@ from typing import Any
 
 from mixssl.cli.experiment.variants import Variant
 from mixssl.cli.provenance import circumstances
-from mixssl.engine.whole_files import write_json, write_whole
+from mixssl.engine.atomic_writes import write_atomically, write_json
 from mixssl.utils.errors import ConfigError
 from mixssl.utils.names import UNTRAINED
 
@@ -157,7 +157,7 @@ class Experiment:
         """Path of a variant's whole config, written where its runs lie."""
         path = self.folder_of(variant) / "config.py"
         if not path.is_file():
-            write_whole(variant.cfg.pretty_text.encode(), path)
+            write_atomically(variant.cfg.pretty_text.encode(), path)
         return str(path)
 
     @staticmethod

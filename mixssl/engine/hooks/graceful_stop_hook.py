@@ -16,8 +16,8 @@ from mmengine.dist import all_reduce, barrier, get_world_size, is_main_process
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
+from mixssl.engine.atomic_writes import ATOMIC_WRITES, write_last_checkpoint
 from mixssl.engine.data_workers import leave_signals_to_main, let_pools_end
-from mixssl.engine.whole_files import WHOLE_FILES, write_last_checkpoint
 from mixssl.registry import HOOKS
 from mixssl.utils.errors import require_at_least
 
@@ -128,7 +128,7 @@ class GracefulStopHook(Hook):
             runner.work_dir,
             "interrupted.pth",
             meta={"epoch": epoch, "iter": iteration},
-            backend_args={"backend": WHOLE_FILES},
+            backend_args={"backend": ATOMIC_WRITES},
         )
         path = os.path.join(runner.work_dir, "interrupted.pth")
         if is_main_process():

@@ -13,7 +13,7 @@ from mmengine.runner import Runner, find_latest_checkpoint
 from torch import Tensor
 
 from mixssl.datasets.named_failures import listed, not_finite
-from mixssl.engine.whole_files import is_local
+from mixssl.engine.atomic_writes import is_local
 from mixssl.registry import HOOKS
 from mixssl.utils.distributed import unwrap
 from mixssl.utils.errors import NonFiniteLossError, require_at_least

@@ -6,7 +6,7 @@ from mmengine.dist import is_main_process
 from mmengine.hooks import CheckpointHook, Hook
 from mmengine.runner import Runner
 
-from mixssl.engine.whole_files import WHOLE_FILES, is_local
+from mixssl.engine.atomic_writes import ATOMIC_WRITES, is_local
 from mixssl.engine.work_dirs import hold, let_go
 from mixssl.registry import HOOKS
 
@@ -33,7 +33,7 @@ class WholeCheckpointHook(Hook):
                 continue
             chosen = hook.backend_args is not None or hook.file_client_args is not None
             if not chosen and is_local(hook.out_dir or runner.work_dir):
-                hook.backend_args = {"backend": WHOLE_FILES}
+                hook.backend_args = {"backend": ATOMIC_WRITES}
 
     def before_train(self, runner: Runner) -> None:
         """Takes the work directory; a runner of ours has done so before it wrote its config there."""

@@ -13,20 +13,20 @@ from typing import Any, ClassVar
 from mmengine.fileio import LocalBackend, register_backend
 
 __all__ = [
-    "WHOLE_FILES",
-    "WholeFileBackend",
+    "ATOMIC_WRITES",
+    "AtomicBackend",
     "is_local",
+    "write_atomically",
     "write_csv",
     "write_json",
     "write_last_checkpoint",
-    "write_whole",
 ]
 
-WHOLE_FILES = "mixssl_whole_files"
-"""Name under which mmengine finds the backend: ``backend_args=dict(backend=WHOLE_FILES)``."""
+ATOMIC_WRITES = "mixssl_whole_files"
+"""Name under which mmengine finds the backend, also in configs that runs have left: ``dict(backend=ATOMIC_WRITES)``."""
 
 
-def write_whole(content: bytes, path: str | os.PathLike[str]) -> None:
+def write_atomically(content: bytes, path: str | os.PathLike[str]) -> None:
     """Writes a file so that at every moment ``path`` is the old file, the new one or absent, never a part.
 
     Args:
@@ -57,7 +57,7 @@ def write_json(content: Any, path: str | os.PathLike[str]) -> Path:
     if path.is_symlink() or (path.exists() and not path.is_file()):
         path.write_text(text)
     else:
-        write_whole(text.encode(), path)
+        write_atomically(text.encode(), path)
     return path
 
 
@@ -67,7 +67,7 @@ def write_csv(records: Sequence[Mapping[str, Any]], columns: Sequence[str], path
     writer = csv.DictWriter(text, columns, lineterminator="\n")
     writer.writeheader()
     writer.writerows(records)
-    write_whole(text.getvalue().encode(), path)
+    write_atomically(text.getvalue().encode(), path)
     return path
 
 
@@ -75,7 +75,7 @@ def write_last_checkpoint(
     work_dir: str | os.PathLike[str], checkpoint: str | os.PathLike[str]
 ) -> None:
     """Makes ``checkpoint`` the one from which ``--resume`` continues in ``work_dir``."""
-    write_whole(os.fspath(checkpoint).encode(), Path(work_dir, "last_checkpoint"))
+    write_atomically(os.fspath(checkpoint).encode(), Path(work_dir, "last_checkpoint"))
 
 
 def is_local(path: str | os.PathLike[str]) -> bool:
@@ -83,7 +83,7 @@ def is_local(path: str | os.PathLike[str]) -> bool:
     return "://" not in os.fspath(path) and ":s3://" not in os.fspath(path)
 
 
-class WholeFileBackend(LocalBackend):
+class AtomicBackend(LocalBackend):
     """mmengine's local file backend, with whole writes.
 
     ``remove`` waits for the next ``put``: mmengine's CheckpointHook deletes the oldest checkpoint before it writes the
@@ -95,7 +95,7 @@ class WholeFileBackend(LocalBackend):
     def put(self, obj: bytes, filepath: str | Path) -> None:
         """Writes ``obj`` whole, then deletes those files of its folder whose removal was asked for before."""
         path = Path(filepath)
-        write_whole(obj, path)
+        write_atomically(obj, path)
         for outdated in [old for old in self._outdated if old.parent == path.parent]:
             self._outdated.remove(outdated)
             if outdated != path:
@@ -112,4 +112,4 @@ class WholeFileBackend(LocalBackend):
         self._outdated.add(Path(filepath))
 
 
-register_backend(WHOLE_FILES, WholeFileBackend, force=True)
+register_backend(ATOMIC_WRITES, AtomicBackend, force=True)

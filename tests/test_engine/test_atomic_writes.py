@@ -7,20 +7,25 @@ import torch
 from mmengine.hooks import CheckpointHook
 from support.toy_run import toy_runner
 
+from mixssl.engine.atomic_writes import (
+    AtomicBackend,
+    is_local,
+    write_atomically,
+    write_last_checkpoint,
+)
 from mixssl.engine.hooks import WholeCheckpointHook
-from mixssl.engine.whole_files import WholeFileBackend, is_local, write_last_checkpoint, write_whole
 
 
 def test_a_failure_while_writing_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch):
     path = tmp_path / "folder" / "a.pth"
-    write_whole(b"old", path)
+    write_atomically(b"old", path)
 
     def full_disk(descriptor):
         raise OSError("no space left on device")
 
     monkeypatch.setattr(os, "fsync", full_disk)
     with pytest.raises(OSError, match="no space"):
-        write_whole(b"new and longer", path)
+        write_atomically(b"new and longer", path)
     assert path.read_bytes() == b"old"
     assert os.listdir(path.parent) == ["a.pth"]
 
@@ -30,30 +35,30 @@ def test_a_new_file_that_fails_does_not_exist(tmp_path, monkeypatch):
         Path, "replace", lambda self, target: (_ for _ in ()).throw(OSError("no rename"))
     )
     with pytest.raises(OSError, match="no rename"):
-        write_whole(b"new", tmp_path / "a.pth")
+        write_atomically(b"new", tmp_path / "a.pth")
     assert os.listdir(tmp_path) == []
 
 
 def test_an_outdated_checkpoint_goes_only_once_its_successor_is_there(tmp_path):
     old, new = tmp_path / "1.pth", tmp_path / "2.pth"
     old.write_bytes(b"1")
-    WholeFileBackend().remove(old)
+    AtomicBackend().remove(old)
     assert old.exists()
-    WholeFileBackend().put(b"2", new)
+    AtomicBackend().put(b"2", new)
     assert not old.exists() and new.read_bytes() == b"2"
 
 
 def test_a_file_written_elsewhere_is_no_successor(tmp_path):
     old = tmp_path / "1.pth"
     old.write_bytes(b"1")
-    WholeFileBackend().remove(old)
-    WholeFileBackend().put(b"2", tmp_path / "other" / "2.pth")
+    AtomicBackend().remove(old)
+    AtomicBackend().put(b"2", tmp_path / "other" / "2.pth")
     assert old.exists()
 
 
 def test_removing_what_is_not_there_fails(tmp_path):
     with pytest.raises(FileNotFoundError, match="none.pth"):
-        WholeFileBackend().remove(tmp_path / "none.pth")
+        AtomicBackend().remove(tmp_path / "none.pth")
 
 
 def test_last_checkpoint_holds_the_path(tmp_path):
