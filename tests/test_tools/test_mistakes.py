@@ -139,7 +139,7 @@ WITH_OPTIONS = {
     ),
     "a precision that is none": (
         ["amp=bf16"],
-        r"amp is 'bf16' and must be one of bfloat16, float16",
+        r"sets amp='bf16', which is read no more: give --amp bfloat16, or set optim_wrapper.type",
     ),
     "no epoch": (["train_cfg.max_epochs=0"], r"train_cfg.max_epochs is 0, .* at least 1"),
 }
