@@ -43,10 +43,12 @@ class AdaptiveLam(nn.Module):
 
     def forward(self, rows: Tensor, lam: Tensor) -> Part:
         """Encodes the shares ``lam`` (M,) of the images ``rows`` (M,)."""
-        # The parameter itself goes back into its range: a clamp in the graph would have no gradient below 0, and an
-        # optimizer that once stepped there would stay. Through .data, as an earlier graph may hold the parameter.
+        # The parameter itself goes back into its range: a clamp in the graph would have no gradient below 0, nor at 0,
+        # where γ starts, with torch 2.15; an optimizer that once stepped there would stay. Through .data, as an earlier
+        # graph may hold the parameter.
         if self.training:
             self.lam_gamma.data.clamp_(0, 1)
+            return Part(rows, scale=1 + self.lam_gamma * lam)
         return Part(rows, scale=1 + self.lam_gamma.clamp(0, 1) * lam)
 
 
