@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-from mmengine.dist import broadcast_object_list, is_main_process
+from mmengine.dist import broadcast_object_list
 from mmengine.runner import Runner
 from torch import Tensor
 from torch.utils.data import DataLoader
@@ -40,8 +40,8 @@ class LabelFreeMonitorHook(FeatureMonitor):
 
     Measured before training too, and logged under ``val/`` as ``rankme``, ``lidar``, ``feature_std`` (times √D: 1 is
     even), ``alignment`` and ``uniformity``. With ``default_hooks.checkpoint.save_best='rankme'`` the weights with the
-    highest RankMe are kept. Training is bit by bit what it is without the hook. The first process measures alone,
-    on its share of the images. Features that collapse are said in words, as a warning.
+    highest RankMe are kept. Training is bit by bit what it is without the hook. Of several processes the figures of the
+    first count, on its share of the images. Features that collapse are said in words, as a warning.
 
     Args:
         images: Config of a data loader of plain images, one size, in known order: not those trained on.
@@ -92,8 +92,9 @@ class LabelFreeMonitorHook(FeatureMonitor):
 
     def measure(self, runner: Runner) -> float | None:
         """RankMe; the other figures go into ``others``."""
-        found = [self._figures(runner.model) if is_main_process() else {}]
-        broadcast_object_list(found)  # the best weights are saved by all processes together
+        # All processes measure, since evaluation mode is entered together, and the first one's figures count for all.
+        found = [self._figures(runner.model)]
+        broadcast_object_list(found)
         (figures,) = found
         self.others = {name: value for name, value in figures.items() if name != self.metric}
         why = verdict(figures)
