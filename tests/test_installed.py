@@ -97,13 +97,6 @@ def test_mim_trains_and_finds(python: Path, tmp_path: Path) -> None:
     assert (tmp_path / "ours/epoch_1.pth").is_file()
 
 
-def test_uninstalling_leaves_nothing_that_python_would_read(python: Path) -> None:
-    site = next(python.parents[1].glob("lib/python*/site-packages"))
-    assert (site / "mixssl.pth").is_file() and (site / "_mixssl_bases.py").is_file()
-    run(sys.executable, "-m", "pip", "--python", python, "uninstall", "-qy", "mixssl", cwd=site)
-    assert [path.name for path in site.iterdir() if "mixssl" in path.name] == []
-
-
 SAME = """
 import timm, torch
 from mixssl.cli.embed import read_backbone
@@ -123,3 +116,10 @@ def test_a_folder_becomes_a_backbone_that_timm_loads(python: Path, tmp_path: Pat
     command = (python.parent / "mixssl", "pretrain", "images", "--out", "out", *sizes)
     run(*command, cwd=tmp_path)
     assert float(run(python, "-c", SAME, cwd=tmp_path).split()[-1]) <= 1e-5
+
+
+def test_uninstalling_leaves_nothing_that_python_would_read(python: Path) -> None:
+    site = next(python.parents[1].glob("lib/python*/site-packages"))
+    assert (site / "mixssl.pth").is_file() and (site / "_mixssl_bases.py").is_file()
+    run(sys.executable, "-m", "pip", "--python", python, "uninstall", "-qy", "mixssl", cwd=site)
+    assert [path.name for path in site.iterdir() if "mixssl" in path.name] == []

@@ -198,6 +198,8 @@ def _smaller(node: Any) -> None:
                 node[key] = (160, 128)
             elif key == "scales":
                 node[key] = [(160, 128)]
+            elif key == "mixer" and value and value.get("type") == "mixssl.RegionCL":
+                value.update(stride=4, cells=[1, 2])
             else:
                 _smaller(value)
     elif isinstance(node, (list, tuple)):
