@@ -19,13 +19,12 @@ from mixssl.datasets.look import Look, read_left_out
 from mixssl.engine.atomic_writes import write_atomically
 from mixssl.transfer.backbone_folder import (
     Backbone,
-    digest,
     files_of,
     largest_differences,
     snippets,
 )
 from mixssl.transfer.extraction import find_backbone
-from mixssl.utils.checkpoints import Checkpoint, read_checkpoint
+from mixssl.utils.checkpoints import Checkpoint, digest_of, read_checkpoint
 from mixssl.utils.errors import ConfigError
 from mixssl.visualization import read_run, runs_figure, save_figure
 
@@ -112,7 +111,7 @@ def card(backbone: Backbone, checked: list[str], place: str) -> str:
     """What a person must know to use the folder."""
     facts = {
         **backbone.facts,
-        "tensors": f"{len(backbone.state)}, hash {digest(backbone.state)}",
+        "tensors": f"{len(backbone.state)}, hash {digest_of(backbone.state).hex()[:16]}",
         "code": ", ".join(
             f"{k} {v}" for k, v in circumstances().items() if k in ("mixssl", "commit", "torch")
         ),

@@ -9,12 +9,12 @@ import torch
 from torch import Tensor
 
 from mixssl.mixing.base import Mixer
-from mixssl.mixing.ops import rows_mixture
+from mixssl.mixing.ops import rows_mixture, upsampled
 from mixssl.mixing.sampling import check_views, random_partner, reverse_partner, uniform
 from mixssl.registry import MIXERS
 from mixssl.structures import MixedView
 
-__all__ = ["MixMask", "block_cells", "upsampled"]
+__all__ = ["MixMask", "block_cells"]
 
 TRIES = 10
 """Blocks proposed in a row that may not fit, before a mask is left as it is."""
@@ -130,12 +130,3 @@ def block_cells(grid: int, count: int, draw: Callable[[], Sequence[float]]) -> T
             block.fill_(1)
             count, tries = count - new, 0
     return cells
-
-
-def upsampled(cells: Tensor, height: int, width: int) -> Tensor:
-    """Enlarges a mask of cells to pixels, each that of the nearest cell: (h, w) to (1, 1, height, width)."""
-    rows, columns = (
-        torch.arange(pixels, device=cells.device) * count // pixels
-        for pixels, count in zip((height, width), cells.shape, strict=True)
-    )
-    return cells[rows][:, columns][None, None]

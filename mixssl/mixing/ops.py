@@ -10,7 +10,7 @@ from torch import Tensor
 
 from mixssl.structures import MixedView
 
-__all__ = ["blend", "box_mask", "mask_blend", "paste", "rows_mixture"]
+__all__ = ["blend", "box_mask", "mask_blend", "paste", "rows_mixture", "upsampled"]
 
 
 def blend(own: Tensor, other: Tensor, lam: Tensor) -> Tensor:
@@ -104,3 +104,12 @@ def rows_mixture(
         mask=mask.expand(size, -1, -1, -1),
         boxes=None if boxes is None else boxes.expand(size, 4),
     )
+
+
+def upsampled(cells: Tensor, height: int, width: int) -> Tensor:
+    """Enlarges a mask of cells to pixels, each that of the nearest cell: (h, w) to (1, 1, height, width)."""
+    rows, columns = (
+        torch.arange(pixels, device=cells.device) * count // pixels
+        for pixels, count in zip((height, width), cells.shape, strict=True)
+    )
+    return cells[rows][:, columns][None, None]

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from mixssl.mixing.base import Mixer
-from mixssl.mixing.ops import mask_blend, rows_mixture
+from mixssl.mixing.ops import mask_blend, rows_mixture, upsampled
 from mixssl.mixing.sampling import check_views
 from mixssl.registry import MIXERS
 from mixssl.structures import MixedView
@@ -55,9 +55,8 @@ class PatchMix(Mixer):
                     f"patch of PatchMix is {self.patch} and the images have {height} x {width} pixels: it must divide "
                     "both and leave at least 2 patches"
                 )
-            mask, lam = patch_mask(height // self.patch, width // self.patch, generator)
-            mask = mask.to(images.device, non_blocking=True)
-            mask = mask.repeat_interleave(self.patch, -2).repeat_interleave(self.patch, -1)
+            cells, lam = patch_mask(height // self.patch, width // self.patch, generator)
+            mask = upsampled(cells.to(images.device, non_blocking=True), height, width)
             partner = torch.arange(len(images), device=images.device).roll(-1)
             mixed = mask_blend(images, images[partner], mask)
             mixtures.append(rows_mixture(mixed, source, partner, lam, mask))
@@ -73,7 +72,7 @@ def patch_mask(rows: int, columns: int, generator: torch.Generator) -> tuple[Ten
         generator: A CPU generator.
 
     Returns:
-        mask: (1, 1, rows, columns), float32: 1 where the own image stays, 0 where the next one shows. Of a random order
+        cells: (rows, columns), float32: 1 where the own image stays, 0 where the next one shows. Of a random order
             of the T patches the second T // 2 change hands, as in the authors' code.
         lam: (1,), float64: the share that stays.
     """
@@ -81,4 +80,4 @@ def patch_mask(rows: int, columns: int, generator: torch.Generator) -> tuple[Ten
     order, half = torch.randperm(count, generator=generator), count // 2
     mask = torch.ones(count)
     mask[order[half : 2 * half]] = 0.0
-    return mask.view(1, 1, rows, columns), torch.tensor([1 - half / count], dtype=torch.float64)
+    return mask.view(rows, columns), torch.tensor([1 - half / count], dtype=torch.float64)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
@@ -13,7 +12,7 @@ from torch import Tensor, nn
 
 from mixssl.models.necks.distill_neck import FeaturePool, extra_tokens
 from mixssl.registry import MODELS
-from mixssl.utils.checkpoints import mismatch, part_of, read_checkpoint
+from mixssl.utils.checkpoints import digest_of, mismatch, part_of, read_checkpoint
 from mixssl.utils.errors import ConfigError
 
 __all__ = ["FrozenTeacher"]
@@ -120,7 +119,7 @@ class FrozenTeacher(nn.Module):
         self.module.requires_grad_(False).eval()
         self._ready = True
         expected = self.digest.clone()
-        self.digest.copy_(torch.tensor(list(_digest(network)), dtype=torch.uint8))
+        self.digest.copy_(torch.tensor(list(digest_of(network.state_dict())), dtype=torch.uint8))
         if expected.any():  # a checkpoint was loaded before
             self._compare(expected)
 
@@ -176,12 +175,3 @@ class _PixelChange(nn.Module):
     def forward(self, module: nn.Module, args: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         """Changes the images that a module is called with, (N, C, H, W)."""
         return (args[0] * self.scale + self.shift, *args[1:])
-
-
-def _digest(network: nn.Module) -> bytes:
-    """SHA-256 of a network's tensors, their names and shapes."""
-    found = hashlib.sha256()
-    for name, value in network.state_dict().items():
-        found.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
-        found.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
-    return found.digest()

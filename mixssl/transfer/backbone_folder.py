@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 import json
 from collections.abc import Mapping
@@ -182,14 +181,6 @@ def _torch(content: Any) -> bytes:
     buffer = io.BytesIO()
     torch.save(content, buffer)
     return buffer.getvalue()
-
-
-def digest(state: Mapping[str, Tensor]) -> str:
-    """A hash of all tensors."""
-    found = hashlib.sha256()
-    for name in sorted(state):
-        found.update(name.encode() + state[name].detach().cpu().contiguous().numpy().tobytes())
-    return found.hexdigest()[:16]
 
 
 def largest_differences(backbone: Backbone, folder: str) -> dict[str, str]:

@@ -20,6 +20,7 @@ from mixssl.utils.errors import ConfigError
 __all__ = [
     "BACKBONES",
     "Checkpoint",
+    "digest_of",
     "mismatch",
     "part_of",
     "places_of_backbone",
@@ -288,3 +289,12 @@ def _torchvision_file(name: str) -> Path:
                 "the file"
             ) from error
     return path
+
+
+def digest_of(state: Mapping[str, Tensor]) -> bytes:
+    """SHA-256 of tensors, their names, types and shapes, in their order: 32 bytes."""
+    found = hashlib.sha256()
+    for name, value in state.items():
+        found.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
+        found.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
+    return found.digest()

@@ -11,7 +11,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from mixssl.mixing import MixMask
-from mixssl.mixing.mixmask import block_cells, upsampled
+from mixssl.mixing.mixmask import block_cells
+from mixssl.mixing.ops import upsampled
 
 
 def _generator(seed: int = 0) -> torch.Generator:

@@ -4,12 +4,5 @@ _base_ = ['./cifar100.py', './views_vit.py']
 # ImageNet's, as PatchMix has them for all data.
 data_preprocessor = dict(mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375])
 
-small_crop = dict(_base_.vit_crop, scale=32, crop_ratio_range=(0.1, 1.0))
-train_pipeline = [
-    dict(
-        type='MultiView',
-        num_views=[1, 1],
-        transforms=[[small_crop, *_base_.vit_view_0], [small_crop, *_base_.vit_view_1]]),
-    dict(type='PackInputs'),
-]
+train_pipeline = _base_.small_views
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
