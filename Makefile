@@ -7,7 +7,8 @@ DETECTION := $(VENV)/.detection
 REQUIREMENTS := requirements/runtime.txt requirements/dev.txt requirements/docs.txt requirements/mmcv.txt
 # More workers or threads than cores only slow the small models of the tests down.
 # Each worker keeps to its half of the files, whose fixtures are then made once, and takes over what the other has left.
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
+# What takes two seconds is listed: the suite is to stay short.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal --durations 40 --durations-min 2
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
