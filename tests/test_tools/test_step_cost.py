@@ -49,6 +49,18 @@ def test_mmpretrains_method_is_measured_against(
     assert "mmpretrain" in capsys.readouterr().out
 
 
+def test_what_is_no_mixer_is_measured_against_another_config(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    four, two = (
+        ROOT / f"configs/fastsiam/{name}_r18_cifar10.py" for name in ("fastsiam", "simsiam")
+    )
+    figures = measured("step_cost", four, "--against", two, *TINY_RUN, out=tmp_path / "cost.json")
+    assert figures["units"] == [12, 6] and figures["limit"] == 2
+    assert figures["config"] == str(four) and figures["ratio"] > 0
+    assert "against" in capsys.readouterr().out
+
+
 @pytest.mark.slow
 def test_every_mixture_of_the_grid_is_measured_against_its_limit(tmp_path: Path) -> None:
     out = tmp_path / "all.json"

@@ -8,8 +8,8 @@ mask is made from cost a forward pass, where no target is made of the view anywa
 
     python tools/benchmarks/step_cost.py configs/unmix/moco_r18_cifar10.py --batch-size 64
 
-With --against-mmpretrain, the config without its mixture against mmpretrain's method of the same settings, whose limit
-is 1.
+With --against, one config against another, for what changes the step and is no mixer. With --against-mmpretrain, the
+config without its mixture against mmpretrain's method of the same settings, whose limit is 1.
 """
 
 from __future__ import annotations
@@ -141,7 +141,9 @@ def parse_args(description: str | None = __doc__) -> argparse.Namespace:
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("config", help="a config with a mixture")
-    parser.add_argument(
+    other = parser.add_mutually_exclusive_group()
+    other.add_argument("--against", metavar="CONFIG", help="the config, and this one")
+    other.add_argument(
         "--against-mmpretrain",
         action="store_true",
         help="the config without mixture, and mmpretrain's",
@@ -175,10 +177,16 @@ def main() -> None:
     if args.against_mmpretrain:
         figures = compare(args.config, *as_mmpretrain(cfg), args)
         _show(figures, "mixssl", "mmpretrain")
+    elif args.against:
+        against = Config.fromfile(args.against)
+        merge_options(against, args.cfg_options)
+        figures = compare(args.config, cfg, against, args)
+        _show(figures, "config", f"against {Path(args.against).stem}")
     else:
         if not (mixture_switch(cfg) or "").endswith("data_preprocessor.mixer"):
             raise SystemExit(
-                f"{args.config} has no mixer, so there is nothing to compare: choose a config with one"
+                f"{args.config} has no mixer, so there is nothing to compare: choose a config with one, "
+                "or name another with --against"
             )
         figures = compare(args.config, cfg, without_mixture(cfg), args)
         _show(figures, "with mixture", "without")
