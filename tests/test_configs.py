@@ -218,3 +218,30 @@ def _places_taken(path: Path) -> list[str]:
 def test_no_config_takes_entries_of_a_base_by_their_places() -> None:
     """What stands there changes with the base, and nobody sees it: name transforms and hooks, or write the list."""
     assert not [taken for path in sorted(ROOT.rglob("*.py")) for taken in _places_taken(path)]
+
+
+def _levels(path: Path) -> list[set[Path]]:
+    """Files of this tree that a config resolves through: itself, then its bases, then theirs, level by level."""
+    levels = [{path.resolve()}]
+    while levels[-1]:
+        below = set()
+        for config in levels[-1]:
+            for node in ast.parse(config.read_text()).body:
+                if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "_base_":
+                    bases = [base for base in ast.literal_eval(node.value) if "::" not in base]
+                    below |= {(config.parent / base).resolve() for base in bases}
+        levels.append(below)
+    return levels[:-1]
+
+
+def test_configs_resolve_through_few_files() -> None:
+    """A recipe is a model, a data set and a protocol; who reads it opens few files."""
+    files = {}
+    for path in sorted(ROOT.rglob("*.py")):
+        if "_base_" not in path.parts:
+            levels = _levels(path)
+            files[path.relative_to(ROOT).as_posix()] = len(set().union(*levels))
+            assert len(levels) <= 6, path
+            assert files[path.relative_to(ROOT).as_posix()] <= 10, path
+    assert files["unmix/moco_r18_cifar10.py"] <= 6
+    assert files["unmix/simclr_r18_cifar10.py"] <= 7

@@ -10,8 +10,6 @@
 #   ])
 # or the command line, by one key:
 #   --cfg-options "visualizer.vis_backends=[{'type': 'LocalVisBackend'}, {'type': 'TensorboardVisBackend'}]"
-_base_ = ['./runtime_hooks.py']
-
 default_scope = 'mmpretrain'
 
 default_hooks = dict(
@@ -21,7 +19,12 @@ default_hooks = dict(
     checkpoint=dict(type='CheckpointHook', interval=10, max_keep_ckpts=3),
     sampler_seed=dict(type='DistSamplerSeedHook'),
     visualization=dict(type='VisualizationHook', enable=False),
-    **_base_.runtime_hooks,
+    run_check=dict(type='mixssl.RunCheckHook'),
+    whole_checkpoint=dict(type='mixssl.WholeCheckpointHook'),
+    stop_on_non_finite_loss=dict(type='mixssl.StopOnNonFiniteLossHook', interval=50),
+    exact_resume=dict(type='mixssl.ExactResumeHook'),
+    graceful_stop=dict(type='mixssl.GracefulStopHook'),
+    progress=dict(type='mixssl.ProgressHook'),
 )
 
 env_cfg = dict(

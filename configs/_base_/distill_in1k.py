@@ -5,7 +5,7 @@
 # https://mmassets.onedl.ai/mmpretrain/v1.0/dinov2/vit-base-p14_dinov2-pre_3rdparty_20230426-ba246503.pth
 _base_ = [
     './mmpretrain/mocov2_r50_in1k.py',
-    './datasets/views_mocov2.py',
+    './datasets/views.py',
 ]
 
 train_pipeline = [
@@ -15,18 +15,7 @@ train_pipeline = [
         num_views=1,
         transforms=[[
             dict(_base_.crop, crop_ratio_range=(0.14, 1.0)),
-            dict(
-                type='RandomApply',
-                prob=0.8,
-                transforms=[
-                    dict(
-                        type='ColorJitter',
-                        brightness=0.4,
-                        contrast=0.4,
-                        saturation=0.2,
-                        hue=0.1,
-                        backend='cv2')
-                ]),
+            _base_.vit_jitter,
             _base_.gray,
             _base_.flip,
         ]]),

@@ -1,6 +1,5 @@
-# The hooks that every run of mixssl has, by the names under which `default_hooks` holds them. default_runtime.py has
-# them beside mmengine's own; a config that inherits a whole recipe of mmpretrain's adds
-# default_hooks = _base_.runtime_hooks, since two bases may not both set `default_hooks`.
+# The hooks of default_runtime.py for a config that inherits a whole recipe of mmpretrain's, and with it mmpretrain's
+# runtime: two bases may not both set `default_hooks`, so the child writes default_hooks = _base_.runtime_hooks.
 runtime_hooks = dict(
     run_check=dict(type='mixssl.RunCheckHook'),
     whole_checkpoint=dict(type='mixssl.WholeCheckpointHook'),

@@ -1,7 +1,11 @@
 # A classifier with AMix, ResNeXt-50 (32x4d), CUB-200, from torchvision's ImageNet weights, 200 epochs,
 # batches of 16.
 # Top-1, median of the last ten epochs. Paper (AMix, Table 2): 83.01 without mixtures, 86.83 with.
-_base_ = ['../_base_/models/amix_classifier_rx50.py', '../_base_/protocols/supervised_cub200.py']
+_base_ = [
+    '../_base_/models/amix_classifier_rx50.py',
+    '../_base_/datasets/cub200_labels.py',
+    '../_base_/protocols/supervised_fine.py',
+]
 
 model = dict(
     backbone=dict(

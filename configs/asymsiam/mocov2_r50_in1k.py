@@ -3,7 +3,7 @@
 # Their repository, linear evaluation, top-1: 65.8.
 _base_ = [
     '../_base_/mmpretrain/mocov2_r50_in1k.py',
-    '../_base_/datasets/views_mocov2.py',
+    '../_base_/datasets/views.py',
 ]
 
 train_pipeline = [

@@ -1,6 +1,12 @@
 # ScaleMix in place of the clean query, beside the Un-Mix of unmix/moco_r18_asymmetric_cifar10.py, all else equal: no
 # paper's recipe, a row of a comparison.
-_base_ = ['./moco_r18_scalemix_cifar10.py']
+_base_ = ['../unmix/moco_r18_asymmetric_cifar10.py']
+
+train_pipeline = [
+    dict(type='MultiView', num_views=3, transforms=[_base_.view_pipeline]),
+    dict(type='PackInputs'),
+]
+train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
 
 data_preprocessor = dict(
     mixer=dict(

@@ -3,7 +3,8 @@
 # after fine-tuning, and 93.58 without pre-training.
 _base_ = [
     '../_base_/datasets/cifar10.py',
-    '../_base_/monitored_200nn.py',
+    '../_base_/schedules/adamw_cos.py',
+    '../_base_/default_runtime.py',
 ]
 
 global_crop = dict(type='RandomResizedCrop', scale=32, crop_ratio_range=(0.7, 1.0), interpolation='bicubic')
@@ -31,38 +32,16 @@ model = dict(
     neck=dict(
         type='mixssl.DINONeck', in_channels=192, out_dim=1024, norm_last_layer=False))
 
-optim_wrapper = dict(
-    type='OptimWrapper',
-    optimizer=dict(type='AdamW', lr=2e-4, weight_decay=0.04),
-    paramwise_cfg=dict(norm_decay_mult=0.0, bias_decay_mult=0.0))
+optim_wrapper = dict(optimizer=dict(lr=2e-4))
 param_scheduler = [
-    dict(
-        type='LinearLR',
-        start_factor=1e-4,
-        by_epoch=True,
-        begin=0,
-        end=30,
-        convert_to_iter_based=True),
-    dict(
-        type='CosineAnnealingLR',
-        T_max=170,
-        eta_min=1e-6,
-        by_epoch=True,
-        begin=30,
-        end=200,
-        convert_to_iter_based=True),
-    dict(
-        type='CosineAnnealingParamScheduler',
-        param_name='weight_decay',
-        T_max=200,
-        eta_min_ratio=10.0,
-        by_epoch=True,
-        begin=0,
-        end=200,
-        convert_to_iter_based=True),
+    dict(_base_.warm_up, end=30),
+    dict(_base_.cosine, T_max=170, begin=30, end=200),
+    dict(_base_.decay, T_max=200, end=200),
 ]
-train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=200)
-auto_scale_lr = dict(base_batch_size=512)
+train_cfg = dict(max_epochs=200)
 default_hooks = dict(
+    checkpoint=dict(interval=50),
+    knn=dict(
+        type='mixssl.KNNMonitorHook', feature='projected', k=200, temperature=0.1, interval=5),
     clip_each_gradient=dict(type='mixssl.ClipEachGradientHook', max_norm=3.0),
     collapse=dict(type='mixssl.DINOCollapseHook'))

@@ -1,6 +1,6 @@
 # A ResNet-18 of a quarter of the channels from a whole one, on mixtures that both see, 200 epochs on one device. The
 # teacher is one that unmix/simclr_r18_cifar10.py trains; other recipes for these images make one too.
-_base_ = ['../_base_/datasets/cifar10_wmse.py', '../_base_/monitored_5nn.py']
+_base_ = ['../_base_/datasets/cifar10_wmse.py', '../_base_/default_runtime.py']
 
 train_pipeline = [
     dict(type='MultiView', num_views=1, transforms=[_base_.view_pipeline]),
@@ -42,3 +42,6 @@ param_scheduler = [
         end=200,
         convert_to_iter_based=True),
 ]
+default_hooks = dict(
+    checkpoint=dict(interval=50),
+    knn=dict(type='mixssl.KNNMonitorHook', k=5, interval=10))

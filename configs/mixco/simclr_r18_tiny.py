@@ -1,7 +1,7 @@
 # MixCo on SimCLR, ResNet-18, Tiny ImageNet at 224 pixels, 100 epochs, 2 devices of 64 images.
 # Top-1 of a linear classifier, as in mocov2_r18_tiny.py. Paper (MixCo, Table 1; settings of SimCLR not yet searched
 # for): 35.30 without mixtures, 36.44 with. The authors' code draws a λ for each view and encodes the views apart.
-_base_ = ['../_base_/protocols/mixco_tiny.py']
+_base_ = ['../_base_/datasets/tiny_imagenet_224px.py', '../_base_/protocols/mixco_tiny.py']
 
 model = dict(
     type='mixssl.MixSimCLR',

@@ -2,7 +2,11 @@
 # Without a mixture: PatchMix's setting, and its baseline.
 _base_ = [
     '../_base_/models/mocov3_vit_small.py',
-    '../_base_/datasets/cifar10_vit.py',
-    '../_base_/schedules/adamw_cos_800e.py',
-    '../_base_/monitored_200nn.py',
+    '../_base_/datasets/cifar10.py',
+    '../_base_/protocols/patchmix.py',
 ]
+
+# ImageNet's, as PatchMix has them for all data.
+data_preprocessor = dict(mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375])
+train_pipeline = _base_.small_views
+train_dataloader = dict(dataset=dict(pipeline=train_pipeline))

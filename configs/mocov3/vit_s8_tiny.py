@@ -2,8 +2,7 @@
 _base_ = [
     '../_base_/models/mocov3_vit_small.py',
     '../_base_/datasets/tiny_imagenet_vit.py',
-    '../_base_/schedules/adamw_cos_800e.py',
-    '../_base_/monitored_200nn.py',
+    '../_base_/protocols/patchmix.py',
 ]
 
 model = dict(backbone=dict(img_size=64, patch_size=8))

@@ -1,7 +1,14 @@
 # As wmse2_r18_cifar10.py, with four views of each image and half the batch: 256 by the README of W-MSE's authors,
 # where Un-Mix's appendix has 512 for all (train_dataloader.batch_size=512).
 # Paper (Un-Mix, Table 3): linear 91.99 and 5-NN 89.87 without mixtures, 93.18 and 91.70 with.
-_base_ = ['./wmse2_r18_cifar10.py']
+_base_ = [
+    '../_base_/models/wmse_r18_small.py',
+    '../_base_/datasets/cifar10_wmse.py',
+    '../_base_/protocols/wmse_cifar.py',
+]
+
+data_preprocessor = dict(mixer=dict(type='mixssl.UnMix', alpha=1.0, p_global=0.5))
+model = dict(mix_head=dict(type='mixssl.UnMixHead'))
 
 train_pipeline = [
     dict(type='MultiView', num_views=4, transforms=[_base_.view_pipeline]),

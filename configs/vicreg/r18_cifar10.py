@@ -1,26 +1,14 @@
 # VICReg, ResNet-18, CIFAR-10, 1000 epochs on one device, as solo-learn has it. Its repository, a linear classifier
 # trained alongside, top-1: 92.07; on CIFAR-100 68.54.
-_base_ = ['../_base_/datasets/cifar10.py', '../_base_/monitored_5nn.py']
+_base_ = ['../_base_/datasets/cifar10.py', '../_base_/default_runtime.py']
 
-vicreg_jitter = dict(
-    type='RandomApply',
-    prob=0.8,
-    transforms=[
-        dict(
-            type='ColorJitter',
-            brightness=0.4,
-            contrast=0.4,
-            saturation=0.2,
-            hue=0.1,
-            backend='cv2')
-    ])
 view_pipeline = [
     dict(
         type='RandomResizedCrop',
         scale=32,
         crop_ratio_range=(0.2, 1.0),
         interpolation='bicubic'),
-    vicreg_jitter,
+    _base_.vit_jitter,
     _base_.gray,
     dict(type='Solarize', thr=128, prob=0.1),
     _base_.flip,
@@ -77,3 +65,6 @@ param_scheduler = [
 ]
 train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=1000)
 auto_scale_lr = dict(base_batch_size=256)
+default_hooks = dict(
+    checkpoint=dict(interval=50),
+    knn=dict(type='mixssl.KNNMonitorHook', k=5, interval=10))

@@ -41,7 +41,9 @@ def test_the_whole_runtime_has_what_mmpretrains_has():
     )
     assert set(theirs) <= set(ours) and "custom_hooks" not in ours
     assert ours.default_scope == theirs.default_scope
-    assert set(theirs.default_hooks) | set(ours.runtime_hooks) == set(ours.default_hooks)
+    hooks = Config.fromfile(BASE / "runtime_hooks.py").runtime_hooks
+    assert set(theirs.default_hooks) | set(hooks) == set(ours.default_hooks)
+    assert {name: ours.default_hooks[name] for name in hooks} == hooks
 
 
 def test_hooks_run_in_the_order_that_keeps_checkpoints_good(tmp_path):

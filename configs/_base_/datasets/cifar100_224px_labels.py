@@ -4,16 +4,8 @@ _base_ = ['./cifar100_labels.py']
 
 data_preprocessor = dict(mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375])
 
-train_pipeline = [
-    dict(type='RandomResizedCrop', scale=224, backend='pillow'),
-    dict(type='RandomFlip', prob=0.5),
-    dict(type='PackInputs'),
-]
-test_pipeline = [
-    dict(type='ResizeEdge', scale=256, edge='short', backend='pillow'),
-    dict(type='CenterCrop', crop_size=224),
-    dict(type='PackInputs'),
-]
+train_pipeline = _base_.train_224px
+test_pipeline = _base_.test_224px
 
 train_dataloader = dict(batch_size=256, num_workers=8, dataset=dict(pipeline=train_pipeline))
 val_dataloader = dict(batch_size=256, num_workers=8, dataset=dict(pipeline=test_pipeline))

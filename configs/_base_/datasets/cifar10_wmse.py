@@ -1,4 +1,4 @@
-# CIFAR-10 with the milder views of W-MSE's authors (two_views.py).
+# CIFAR-10 with the milder views of W-MSE's authors (views.py).
 _base_ = ['./cifar10.py']
 
 view_pipeline = [_base_.jitter, _base_.wmse_gray, dict(_base_.wmse_crop, scale=32), _base_.flip]

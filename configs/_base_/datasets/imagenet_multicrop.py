@@ -2,7 +2,7 @@
 _base_ = [
     'mmpretrain::_base_/datasets/imagenet_bs512_mocov3.py',
     './imagenet.py',
-    './views_vit.py',
+    './views.py',
 ]
 
 global_crop = dict(_base_.vit_crop, crop_ratio_range=(0.4, 1.0))

@@ -1,5 +1,5 @@
 # Tiny ImageNet for ViTs, with PatchMix's augmentation of small images.
-_base_ = ['./tiny_imagenet.py', './views_vit.py']
+_base_ = ['./tiny_imagenet.py']
 
 # ImageNet's, as PatchMix has them for all data.
 data_preprocessor = dict(mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375])

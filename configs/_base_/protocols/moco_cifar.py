@@ -1,6 +1,6 @@
 # The CIFAR demo of MoCo's authors, as Un-Mix's authors have it: 1000 epochs of SGD, a cosine to 0 that steps once an
 # epoch, no warm-up; 200 neighbours.
-_base_ = ['../monitored_200nn.py']
+_base_ = ['../default_runtime.py']
 
 optim_wrapper = dict(
     type='OptimWrapper',
@@ -10,3 +10,9 @@ param_scheduler = [
 ]
 train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=1000)
 auto_scale_lr = dict(base_batch_size=512)
+default_hooks = dict(
+    checkpoint=dict(interval=50),
+    # 200 weighted neighbours on the output, as MoCo's CIFAR demo has them, of `knn_bank` and `knn_query`, which the
+    # data set's base brings.
+    knn=dict(
+        type='mixssl.KNNMonitorHook', feature='projected', k=200, temperature=0.1, interval=5))

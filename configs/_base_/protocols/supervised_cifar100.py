@@ -1,5 +1,5 @@
 # CIFAR-100 as AMix trains on it: 800 epochs, batches of 100.
-_base_ = ['../datasets/cifar100_labels.py', './supervised.py']
+_base_ = ['./supervised.py']
 
 optim_wrapper = dict(optimizer=dict(lr=0.1))
 param_scheduler = [

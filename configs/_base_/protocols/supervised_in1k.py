@@ -1,5 +1,5 @@
 # ImageNet as AMix trains on it: 300 epochs, 8 devices of 25 images. Weight decay is that of the authors' code.
-_base_ = ['../mmpretrain/in1k_labels.py', './supervised.py']
+_base_ = ['./supervised.py']
 
 optim_wrapper = dict(optimizer=dict(lr=0.1))
 param_scheduler = [

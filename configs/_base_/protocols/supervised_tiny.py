@@ -1,5 +1,5 @@
 # Tiny ImageNet as AMix trains on it: 400 epochs, batches of 100. Weight decay is that of the authors' code.
-_base_ = ['../datasets/tiny_imagenet_labels.py', './supervised.py']
+_base_ = ['./supervised.py']
 
 optim_wrapper = dict(optimizer=dict(lr=0.2))
 param_scheduler = [

@@ -1,6 +1,6 @@
 # MoCo v2 on crops of BCCD's training photographs, without their boxes, for faster_rcnn_r18_fpn_bccd.py. The images
 # are held in memory at the size at which the detector sees them.
-_base_ = ['../../_base_/datasets/views_mocov2.py', '../../_base_/default_runtime.py']
+_base_ = ['../../_base_/datasets/views.py', '../../_base_/default_runtime.py']
 
 data_preprocessor = dict(
     type='mixssl.InstanceMixDataPreprocessor',

@@ -2,7 +2,8 @@
 # epochs, batches of 16, lr 5e-4. The papers have no figures for self-supervised backbones there.
 _base_ = [
     '../../_base_/models/finetune_r50.py',
-    '../../_base_/protocols/supervised_aircraft.py',
+    '../../_base_/datasets/aircraft_labels.py',
+    '../../_base_/protocols/supervised_fine.py',
 ]
 
 model = dict(head=dict(num_classes=100))

@@ -2,7 +2,7 @@
 # quarter from layer to layer, 5 epochs of warm-up. Usual settings: PatchMix's repository has 97.5 and does not say how.
 _base_ = [
     '../../_base_/datasets/cifar10_labels.py',
-    '../../_base_/protocols/from_pretrained.py',
+    '../../_base_/default_runtime.py',
 ]
 
 # As pre-training has them.
@@ -43,4 +43,8 @@ param_scheduler = [
         end=100,
         convert_to_iter_based=True),
 ]
+train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=100, val_interval=1)
+val_cfg = dict(type='ValLoop')
+test_cfg = dict(type='TestLoop')
 auto_scale_lr = dict(base_batch_size=256)
+default_hooks = dict(checkpoint=dict(interval=1, max_keep_ckpts=1, save_best='accuracy/top1'))

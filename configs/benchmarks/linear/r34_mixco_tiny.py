@@ -2,9 +2,9 @@
 # the paper leaves to MoCo, is that of MoCo.
 # Paper (MixCo, Table 1), top-1: MoCo v2 42.15, with MixCo 45.54.
 _base_ = [
-    '../../_base_/models/linear_r34.py',
+    '../../_base_/models/linear_r18.py',
     '../../_base_/datasets/tiny_imagenet_224px_labels.py',
     '../../_base_/protocols/linear_mixco.py',
 ]
 
-model = dict(head=dict(num_classes=200))
+model = dict(backbone=dict(depth=34), head=dict(num_classes=200))

@@ -1,9 +1,9 @@
 # Linear transfer from Tiny ImageNet to CIFAR-10 at 224 pixels on a frozen ResNet-50, as MixCo has it.
 # Paper (MixCo, Table 1), top-1: MoCo v2 78.57, with MixCo 80.60.
 _base_ = [
-    '../../_base_/models/linear_r50.py',
+    '../../_base_/models/linear_r18.py',
     '../../_base_/datasets/cifar10_224px_labels.py',
     '../../_base_/protocols/linear_mixco.py',
 ]
 
-model = dict(head=dict(num_classes=10))
+model = dict(backbone=dict(depth=50), head=dict(in_channels=2048, num_classes=10))
