@@ -16,21 +16,6 @@ from mmengine.registry import VISUALIZERS as ROOT_VISUALIZERS
 from mmengine.registry import WEIGHT_INITIALIZERS as ROOT_WEIGHT_INITIALIZERS
 from mmengine.registry import Registry
 
-__all__ = [
-    "AUGMENTATIONS",
-    "DATASETS",
-    "HOOKS",
-    "LOOPS",
-    "METRICS",
-    "MIXERS",
-    "MODELS",
-    "OPTIMIZERS",
-    "OPTIM_WRAPPERS",
-    "TRANSFORMS",
-    "VISUALIZERS",
-    "WEIGHT_INITIALIZERS",
-]
-
 MODELS = Registry("model", parent=ROOT_MODELS, scope="mixssl", locations=["mixssl.models"])
 """Methods, heads, necks, data preprocessors, norm layers."""
 

@@ -20,29 +20,6 @@ from torch import Tensor
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-__all__ = [
-    "BLOCK",
-    "CANVAS",
-    "ENCODER",
-    "GLOBAL",
-    "IMAGE",
-    "LOCAL",
-    "PASTE",
-    "AnyTerm",
-    "Blend",
-    "ClusterTerm",
-    "EmbeddingId",
-    "MixedView",
-    "Pair",
-    "SoftTerm",
-    "Step",
-    "Term",
-    "TwoWayTerm",
-    "View",
-    "evenly",
-    "select",
-]
-
 IMAGE = "image"
 """Region of an embedding that describes the whole image."""
 LOCAL = "local"

@@ -4,8 +4,6 @@
 It needs no data, no GPU and no network: python tools/demo.py [--epochs N] [--seed S] [--out DIR].
 """
 
-from __future__ import annotations
-
 import argparse
 import sys
 import tempfile

@@ -4,8 +4,6 @@
 It needs make det, and no data, GPU or network: python tools/demo_det.py [--trials N] [--seed S] [--out DIR].
 """
 
-from __future__ import annotations
-
 import argparse
 import contextlib
 import io

@@ -5,8 +5,6 @@ torch's own prints fifty lines after the one that says why a run has ended, and 
 theirs was.
 """
 
-from __future__ import annotations
-
 import logging
 import signal
 import sys

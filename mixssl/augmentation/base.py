@@ -5,8 +5,6 @@ parameters on the CPU: how many images an operation touches is then known withou
 function of images and plan.
 """
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -16,18 +14,6 @@ from torch import Tensor
 
 from mixssl.registry import AUGMENTATIONS
 from mixssl.utils.errors import ConfigError
-
-__all__ = [
-    "BRIGHTEST",
-    "Operation",
-    "build_operation",
-    "chosen_rows",
-    "gray",
-    "on_rows",
-    "probability",
-    "require_colours",
-    "send",
-]
 
 BRIGHTEST = 255.0
 """Images are floating point, from 0 to this, not rounded between operations; three channels are red, green, blue."""

@@ -1,7 +1,5 @@
 """Gaussian blur."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -12,8 +10,6 @@ from mixssl.augmentation.base import Operation, chosen_rows, on_rows, probabilit
 from mixssl.augmentation.resampling import blur_weights, resample
 from mixssl.registry import AUGMENTATIONS
 from mixssl.utils.errors import ConfigError
-
-__all__ = ["BlurPlan", "GaussianBlur"]
 
 CUT_AT = 4
 """Standard deviations after which the bell is cut off: what lies beyond has less than 1e-4 of its weight."""

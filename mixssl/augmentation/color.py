@@ -1,7 +1,5 @@
 """What happens to colours: jitter, gray, solarisation."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -20,8 +18,6 @@ from mixssl.augmentation.base import (
 )
 from mixssl.registry import AUGMENTATIONS
 from mixssl.utils.errors import ConfigError
-
-__all__ = ["ColorJitter", "JitterPlan", "RandomGrayscale", "Solarize"]
 
 BRIGHTNESS, CONTRAST, SATURATION, HUE = range(4)
 

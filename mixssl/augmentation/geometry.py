@@ -1,7 +1,5 @@
 """Where the pixels of a view come from: crop and flip."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -13,8 +11,6 @@ from mixssl.augmentation.base import Operation, chosen_rows, on_rows, probabilit
 from mixssl.augmentation.resampling import crop_weights, resample
 from mixssl.registry import AUGMENTATIONS
 from mixssl.utils.errors import ConfigError
-
-__all__ = ["Boxes", "RandomFlip", "RandomResizedCrop"]
 
 
 class Boxes(NamedTuple):

@@ -4,12 +4,8 @@ Both are linear and separable, so every image has a matrix for its height and on
 sampling on a grid is not: a crop never sees pixels beyond its edge, and shrinking averages over all it covers.
 """
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
-
-__all__ = ["blur_weights", "crop_weights", "resample"]
 
 
 def resample(images: Tensor, rows: Tensor, columns: Tensor) -> Tensor:

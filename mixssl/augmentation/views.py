@@ -1,7 +1,5 @@
 """Views of a batch, made on the device that trains."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -20,8 +18,6 @@ from mixssl.augmentation.base import (
 from mixssl.mixing import StreamRandom
 from mixssl.registry import AUGMENTATIONS
 from mixssl.utils.errors import ConfigError
-
-__all__ = ["Chain", "RandomApply", "Views"]
 
 CPU_PIXELS = 2**16
 """Pixels that a CPU works on at a time, 64 images of 32x32, so that they stay in its cache: all at once, a batch of 512

@@ -1,7 +1,5 @@
 """What the tools that compare checkpoints share: the models by turns, pictures with their numbers."""
 
-from __future__ import annotations
-
 import argparse
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -15,8 +13,6 @@ from mixssl.cli.prepare import prepare_model
 from mixssl.engine.atomic_writes import write_json
 from mixssl.utils.errors import ConfigError
 from mixssl.visualization import save_figure
-
-__all__ = ["each_model", "names_of", "save_both"]
 
 
 def names_of(paths: Sequence[str], names: Sequence[str] | None) -> list[str]:

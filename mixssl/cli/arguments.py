@@ -1,22 +1,9 @@
 """Arguments that tools share. Imports nothing heavy: --help answers at once."""
 
-from __future__ import annotations
-
 import argparse
 
 from mixssl.utils.cfg_options import add_cfg_options
 from mixssl.utils.names import UNTRAINED
-
-__all__ = [
-    "PROTOCOLS",
-    "USUAL_K",
-    "add_amp",
-    "add_common_arguments",
-    "add_comparison_arguments",
-    "add_data_arguments",
-    "add_model_arguments",
-    "add_speed_arguments",
-]
 
 PROTOCOLS = {
     "knn200": "weighted 200-NN, τ 0.1, backbone",

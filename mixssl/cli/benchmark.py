@@ -1,7 +1,5 @@
 """Training steps to be measured, what they are compared with, and the memory they need."""
 
-from __future__ import annotations
-
 import platform
 import time
 import weakref
@@ -23,18 +21,6 @@ from mixssl.cli.without_mixture import without_mixture
 from mixssl.utils.malloc import keep_freed_memory
 from mixssl.utils.names import check_keys
 from mixssl.version import __version__
-
-__all__ = [
-    "TrainStep",
-    "as_mmpretrain",
-    "circumstances",
-    "get_ready",
-    "image_size",
-    "peak_bytes",
-    "random_views",
-    "training_steps",
-    "view_sizes",
-]
 
 
 def get_ready(threads: int | None = None) -> None:

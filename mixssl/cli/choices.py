@@ -1,14 +1,10 @@
 """What to train images with, chosen by rules that are a table: each has its cases, and each case its reason."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 from mixssl.utils.errors import ConfigError
-
-__all__ = ["BACKBONES", "METHODS", "MIXTURES", "RULES", "Choice", "Rule", "choose"]
 
 METHODS = ("simclr", "byol", "moco")
 MIXTURES = ("unmix", "mixco", "none")

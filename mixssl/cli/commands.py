@@ -1,7 +1,5 @@
 """The command ``mixssl`` and its verbs. Imports nothing heavy: --help answers at once."""
 
-from __future__ import annotations
-
 import argparse
 import importlib
 import sys
@@ -12,8 +10,6 @@ from mixssl.cli import parsers
 from mixssl.cli.arguments import PROTOCOLS
 from mixssl.cli.tool import run_tool
 from mixssl.version import __version__
-
-__all__ = ["COMMANDS", "main", "run"]
 
 
 class Command(NamedTuple):

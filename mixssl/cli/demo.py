@@ -1,7 +1,5 @@
 """What the demos share: trainings made short and quiet, a table of what came of them, and a file that repeats them."""
 
-from __future__ import annotations
-
 import copy
 import json
 import os
@@ -22,8 +20,6 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 from mixssl.cli.experiment.lengths import fit_schedules
 from mixssl.cli.provenance import circumstances, command
 from mixssl.utils.config_hooks import drop_hooks, hook_type
-
-__all__ = ["LossLines", "report", "short_run", "train", "use_one_thread"]
 
 FOR_RESUMING = ("ExactResumeHook", "GracefulStopHook")
 """Hooks for runs that can be resumed; a short one is run again instead."""

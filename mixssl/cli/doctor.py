@@ -1,7 +1,5 @@
 """What is installed, what can run here, and what is missing and how to get it."""
 
-from __future__ import annotations
-
 import argparse
 import importlib.metadata
 import os
@@ -21,8 +19,6 @@ from mixssl.utils.errors import ConfigError
 from mixssl.utils.memory import available_bytes, readable_size
 from mixssl.utils.versions import REQUIRED
 from mixssl.version import __version__
-
-__all__ = ["doctor"]
 
 OPTIONAL = {
     "timm": ("timm", "checks exported backbones in timm", "mixssl[timm]"),

@@ -1,7 +1,5 @@
 """Features of a person's images by a backbone: as a table with names, and as pages of neighbours."""
 
-from __future__ import annotations
-
 import argparse
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -28,8 +26,6 @@ from mixssl.utils.checkpoints import read_checkpoint
 from mixssl.utils.errors import ConfigError
 from mixssl.visualization import save_figure
 from mixssl.visualization.neighbours import neighbours_figure
-
-__all__ = ["embed", "features_of", "images_for", "neighbours", "read_backbone"]
 
 PART = 4096
 """Images whose features are written together: as much is done again after a run was stopped."""

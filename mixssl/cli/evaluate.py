@@ -1,7 +1,5 @@
 """What tools/evaluate do: extract features, judge them, say and write what came out."""
 
-from __future__ import annotations
-
 import argparse
 import inspect
 import time
@@ -28,8 +26,6 @@ from mixssl.evaluation import (
 from mixssl.evaluation.protocols import require_labels
 from mixssl.utils.errors import ConfigError
 from mixssl.utils.progress import progress_shown
-
-__all__ = ["knn", "linear", "protocols"]
 
 
 def knn(args: argparse.Namespace) -> None:

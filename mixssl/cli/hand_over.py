@@ -1,7 +1,5 @@
 """What comes out of a run: the folder ``backbone``, checked in the libraries that read it, and a report to look at."""
 
-from __future__ import annotations
-
 import argparse
 import json
 import re
@@ -27,8 +25,6 @@ from mixssl.transfer.extraction import find_backbone
 from mixssl.utils.checkpoints import Checkpoint, digest_of, read_checkpoint
 from mixssl.utils.errors import ConfigError
 from mixssl.visualization import read_run, runs_figure, save_figure
-
-__all__ = ["export", "hand_over", "write_backbone"]
 
 CARD = """---
 library_name: timm

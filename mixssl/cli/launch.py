@@ -1,7 +1,5 @@
 """From arguments to a config that can run here: its file, its loaders, its data, its devices."""
 
-from __future__ import annotations
-
 import argparse
 import os
 import traceback
@@ -15,13 +13,6 @@ from mixssl.utils.config_checks import LOADERS, dataset_dicts
 from mixssl.utils.detection import require_detection
 from mixssl.utils.errors import ConfigError
 from mixssl.utils.malloc import keep_freed_memory
-
-__all__ = [
-    "load_config",
-    "open_config",
-    "prepare_devices",
-    "set_data_root",
-]
 
 DETECTION = "mmdet"
 """Default scope of configs that need it."""

@@ -1,7 +1,5 @@
 """What tools/visualize/mixtures.py does: draws what a config's mixer makes."""
 
-from __future__ import annotations
-
 import argparse
 from pathlib import Path
 
@@ -21,8 +19,6 @@ from mixssl.visualization import (
     save_figure,
     stages_figure,
 )
-
-__all__ = ["mixtures"]
 
 
 def title(cfg: Config) -> str:

@@ -5,8 +5,6 @@ class says when it is built from the config, a misspelled argument for instance;
 else is a fault, and keeps its traceback.
 """
 
-from __future__ import annotations
-
 import errno
 import inspect
 import re
@@ -20,8 +18,6 @@ from mmengine.registry import Registry
 
 from mixssl.utils.errors import ConfigError
 from mixssl.utils.names import did_you_mean
-
-__all__ = ["explain"]
 
 OF_THE_SYSTEM = {
     errno.ENOSPC: "make room, or name a folder on another disk with --work-dir; files written before are whole",

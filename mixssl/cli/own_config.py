@@ -1,7 +1,5 @@
 """From choices to a config of mmengine's kind, in full: nothing is inherited, so that a person sees all of it."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,8 +8,6 @@ from mmengine.config import Config
 from mixssl.cli.choices import BACKBONES, Choice
 from mixssl.cli.tool import tools_folder
 from mixssl.datasets.look import Look
-
-__all__ = ["Data", "backbone_config", "config_text", "own_config"]
 
 Node = dict[str, Any]
 EMBEDDING = 128

@@ -1,7 +1,5 @@
 """Pictures of a run on one's own images: mixtures, neighbours before and after, a map of the features."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +19,6 @@ from mixssl.visualization import (
     points_figure,
     save_figure,
 )
-
-__all__ = ["pictures_of"]
 
 QUERIES, NEAREST, MOST = 12, 6, 1000
 

@@ -1,7 +1,5 @@
 """Reports as one HTML file to look at: facts, tables and pictures, in a page that needs nothing beside it."""
 
-from __future__ import annotations
-
 import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,8 +8,6 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from mixssl.engine.atomic_writes import write_atomically
-
-__all__ = ["Section", "write_page"]
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,5 @@
 """Arguments of every command. Imports nothing heavy: --help answers at once."""
 
-from __future__ import annotations
-
 import argparse
 from pathlib import Path
 
@@ -14,20 +12,6 @@ from mixssl.cli.arguments import (
 )
 from mixssl.cli.choices import RULES
 from mixssl.utils.cfg_options import OptionsAction
-
-__all__ = [
-    "compare_arguments",
-    "embed_arguments",
-    "export_arguments",
-    "knn_arguments",
-    "linear_arguments",
-    "mixtures_arguments",
-    "neighbours_arguments",
-    "pretrain_arguments",
-    "protocols_arguments",
-    "test_arguments",
-    "train_arguments",
-]
 
 
 def pretrain_arguments(parser: argparse.ArgumentParser) -> None:

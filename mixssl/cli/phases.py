@@ -1,7 +1,5 @@
 """What the time of a training step is spent on."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,8 +10,6 @@ from torch import nn
 
 from mixssl.cli.benchmark import TrainStep
 from mixssl.models.parts import LearnedMasks
-
-__all__ = ["Phases"]
 
 
 class Phases:

@@ -1,7 +1,5 @@
 """What the tools that look at a pre-trained model share: the model with its weights, loaders, results."""
 
-from __future__ import annotations
-
 import argparse
 import inspect
 from collections.abc import Iterator
@@ -28,16 +26,6 @@ from mixssl.utils.config_checks import check_config, forbid_silent_download
 from mixssl.utils.errors import ConfigError
 from mixssl.utils.names import UNTRAINED
 from mixssl.utils.random_state import kept_random_state
-
-__all__ = [
-    "Prepared",
-    "in_one_line",
-    "prepare",
-    "prepare_loaders",
-    "prepare_model",
-    "read_config",
-    "save_result",
-]
 
 LOADERS = ("knn_bank", "knn_query")
 """Keys of a config under which the images to learn from and those to classify are."""

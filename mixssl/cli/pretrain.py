@@ -1,7 +1,5 @@
 """From a folder of images to a backbone: looks, chooses, writes a config, trains it, and hands the backbone over."""
 
-from __future__ import annotations
-
 import argparse
 import json
 import os
@@ -32,8 +30,6 @@ from mixssl.engine.atomic_writes import write_atomically, write_json
 from mixssl.transfer.start import read_weights, start_of, what_it_is
 from mixssl.utils.errors import ConfigError
 from mixssl.utils.memory import available_bytes, readable_size
-
-__all__ = ["main", "pretrain"]
 
 CONFIG, LOOK, LEFT_OUT, ASKED = "config.py", "images.json", "unreadable.csv", "pretrain.json"
 START = "start.pth"

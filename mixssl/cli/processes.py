@@ -1,15 +1,11 @@
 """Processes that a launcher or a batch system has started: how they meet, and whether they ran before."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 
 import torch
 
 from mixssl.utils.errors import ConfigError
-
-__all__ = ["check_launch", "join_on_cpus", "launched_processes", "requeued"]
 
 RANK = {"pytorch": "RANK", "slurm": "SLURM_PROCID", "mpi": "OMPI_COMM_WORLD_RANK"}
 WORLD = {"pytorch": "WORLD_SIZE", "slurm": "SLURM_NTASKS", "mpi": "OMPI_COMM_WORLD_SIZE"}

@@ -1,7 +1,5 @@
 """What must be noted beside a figure so that it can be had again."""
 
-from __future__ import annotations
-
 import os
 import platform
 import shlex
@@ -13,8 +11,6 @@ from typing import Any
 import torch
 
 import mixssl
-
-__all__ = ["circumstances", "command", "commit", "device_name"]
 
 ROOT = Path(mixssl.__file__).resolve().parents[1]
 

@@ -1,7 +1,5 @@
 """What every run of our tools has unless its config says otherwise: hooks, and how loaders work."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,8 +9,6 @@ from mixssl.utils.config_checks import LOADERS
 from mixssl.utils.config_hooks import hook_type
 from mixssl.utils.errors import ConfigError
 from mixssl.utils.names import did_you_mean
-
-__all__ = ["DEFAULT_HOOKS", "fill_hooks", "fill_loaders"]
 
 DEFAULT_HOOKS = {
     "runtime_info": "mixssl.IntervalRuntimeInfoHook",

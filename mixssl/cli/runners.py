@@ -1,7 +1,5 @@
 """The runner that a config asks for."""
 
-from __future__ import annotations
-
 import logging
 import os
 from pathlib import Path
@@ -20,8 +18,6 @@ from mixssl.cli.run_defaults import fill_hooks
 from mixssl.engine.atomic_writes import is_local
 from mixssl.engine.hooks.run_check_hook import check_loop
 from mixssl.engine.work_dirs import hold
-
-__all__ = ["build_runner"]
 
 
 class _Runner(Runner):

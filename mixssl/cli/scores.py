@@ -6,8 +6,6 @@ import statistics
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-__all__ = ["Score"]
-
 
 @dataclass(frozen=True)
 class Score:

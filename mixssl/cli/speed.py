@@ -1,7 +1,5 @@
 """Flags for speed: each writes plain values into a config, with which any program then trains the same."""
 
-from __future__ import annotations
-
 import argparse
 from collections.abc import Mapping
 from copy import deepcopy
@@ -12,8 +10,6 @@ from mmengine.config import Config
 from mixssl.augmentation import Views
 from mixssl.utils.config_checks import dataset_dicts
 from mixssl.utils.errors import ConfigError
-
-__all__ = ["augment_on_device", "hold_in_memory", "use_amp", "write_speed"]
 
 BFLOAT16 = "mixssl.BFloat16OptimWrapper"
 HELD = ("train_dataloader.", "knn_bank.", "knn_query.", "default_hooks.", "custom_hooks.")

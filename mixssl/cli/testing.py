@@ -1,7 +1,5 @@
 """What tools/test.py does: reads, checks, builds, tests."""
 
-from __future__ import annotations
-
 import argparse
 import os
 from copy import deepcopy
@@ -22,8 +20,6 @@ from mixssl.cli.runners import build_runner
 from mixssl.utils.cfg_options import merge_options
 from mixssl.utils.config_checks import check_config, forbid_silent_download
 from mixssl.utils.errors import ConfigError
-
-__all__ = ["test"]
 
 OF_TESTING = (
     *("runtime_info", "timer", "sampler_seed", "logger", "param_scheduler", "checkpoint"),

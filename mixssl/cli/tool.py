@@ -1,7 +1,5 @@
 """How every tool runs and ends: an exit code, and one line where a person can set something right."""
 
-from __future__ import annotations
-
 import logging
 import os
 import sys
@@ -12,8 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from mixssl.utils.errors import NonFiniteLossError
-
-__all__ = ["run_tool", "tools_folder"]
 
 
 def tools_folder() -> Path:

@@ -1,7 +1,5 @@
 """What tools/train.py does: reads, checks, builds, trains."""
 
-from __future__ import annotations
-
 import argparse
 import os
 from pathlib import Path
@@ -23,8 +21,6 @@ from mixssl.utils.cfg_options import merge_options
 from mixssl.utils.checkpoints import require_whole
 from mixssl.utils.config_checks import check_config, forbid_silent_download
 from mixssl.utils.errors import ConfigError
-
-__all__ = ["batch_note", "latest_checkpoint", "train"]
 
 
 def train(args: argparse.Namespace) -> None:

@@ -1,7 +1,5 @@
 """A config without its mixture: what a gain is over, and what the cost of a step is a multiple of."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,8 +9,6 @@ from mixssl.mixing import Mixer
 from mixssl.models.classifiers import MixClassifier
 from mixssl.registry import HOOKS, MIXERS, MODELS
 from mixssl.utils.config_hooks import drop_hooks
-
-__all__ = ["mixture_arguments", "mixture_switch", "without_mixture"]
 
 
 def mixture_switch(cfg: Config) -> str | None:

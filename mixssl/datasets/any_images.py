@@ -1,7 +1,5 @@
 """Images from anywhere as a data set of mmpretrain's kind, in one number of channels and one unit."""
 
-from __future__ import annotations
-
 import csv
 import os
 from collections.abc import Mapping, Sequence
@@ -15,8 +13,6 @@ from torch.utils.data import Dataset
 from mixssl.datasets.sources import Source, decode, open_source
 from mixssl.registry import DATASETS, TRANSFORMS
 from mixssl.utils.errors import ConfigError
-
-__all__ = ["PARTS", "AnyImages", "in_units", "split"]
 
 PARTS = ("all", "train", "held_back")
 GRAY = (0.299, 0.587, 0.114)

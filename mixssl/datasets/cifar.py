@@ -1,7 +1,5 @@
 """CIFAR-10 and CIFAR-100 as published or as folders of images, both in the channel order that transforms expect."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np
@@ -12,8 +10,6 @@ from mmpretrain import datasets as upstream
 from mixssl.datasets.published import by_turns, require_root
 from mixssl.registry import DATASETS
 from mixssl.utils.errors import ConfigError
-
-__all__ = ["CIFAR10", "CIFAR100"]
 
 FORMS = ("binary", "folder")
 

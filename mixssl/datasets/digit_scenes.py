@@ -18,8 +18,6 @@ from mixssl.datasets.digits import Digits
 from mixssl.registry import DATASETS
 from mixssl.utils.errors import ConfigError
 
-__all__ = ["DigitScenes", "mask_of"]
-
 SOURCES = {"train": "train", "val": "test"}
 """From which of the digits' splits a split of scenes takes its digits: no image is in both."""
 INK = (144, 255)

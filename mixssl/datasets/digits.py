@@ -1,7 +1,5 @@
 """Handwritten digits that come with scikit-learn: real images without a download."""
 
-from __future__ import annotations
-
 from typing import Any, ClassVar
 
 import mmcv
@@ -12,8 +10,6 @@ from sklearn.model_selection import train_test_split
 
 from mixssl.registry import DATASETS
 from mixssl.utils.errors import ConfigError
-
-__all__ = ["Digits"]
 
 TEST_IMAGES = 500
 SPLIT_SEED = 0

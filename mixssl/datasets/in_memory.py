@@ -1,7 +1,5 @@
 """Images that are decoded once and then lie in memory."""
 
-from __future__ import annotations
-
 import os
 import pickle
 from collections.abc import Callable, Mapping, Sequence
@@ -23,8 +21,6 @@ from mixssl.datasets.transforms import PackImages
 from mixssl.registry import DATASETS, TRANSFORMS
 from mixssl.utils.errors import ConfigError
 from mixssl.utils.memory import available_bytes, readable_size
-
-__all__ = ["InMemory"]
 
 SHARE = 0.8
 """Of the memory there is, how much images may take unless told otherwise: training needs some as well."""

@@ -1,7 +1,5 @@
 """Looking at images before anything is chosen: how many, how large, of what kind, and which can't be read."""
 
-from __future__ import annotations
-
 import csv
 import hashlib
 import io
@@ -19,8 +17,6 @@ import numpy as np
 from mixssl.datasets.any_images import in_units
 from mixssl.datasets.sources import Source, decode
 from mixssl.utils.errors import ConfigError
-
-__all__ = ["Look", "digest", "look_at", "read_left_out", "write_left_out"]
 
 SAMPLE = 1000
 """Images from which mean and spread are computed."""

@@ -1,7 +1,5 @@
 """Images that can't be read, don't fit into a batch, or hold numbers that are none, are named by their file."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -10,8 +8,6 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from mixssl.utils.errors import ConfigError
-
-__all__ = ["image_name", "listed", "name_failures", "name_unreadable", "not_finite", "parts_of"]
 
 
 def name_failures(loader: DataLoader) -> None:

@@ -1,7 +1,5 @@
 """What data sets over published archives share: a split, and files that are there or named in one line."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Mapping
 from typing import Any, ClassVar
@@ -10,8 +8,6 @@ from mmengine.fileio import join_path, list_dir_or_file
 from mmpretrain.datasets import BaseDataset
 
 from mixssl.utils.errors import ConfigError
-
-__all__ = ["Published", "by_turns", "images_in", "require_root"]
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".ppm")
 

@@ -1,7 +1,5 @@
 """STL-10 from its published binary files, which are mapped into memory and not read as a whole."""
 
-from __future__ import annotations
-
 from typing import Any, ClassVar
 
 import numpy as np
@@ -9,8 +7,6 @@ import numpy as np
 from mixssl.datasets.published import Published
 from mixssl.registry import DATASETS
 from mixssl.utils.errors import ConfigError
-
-__all__ = ["STL10"]
 
 SIZE = 96
 CLASSES = ("airplane", "bird", "car", "cat", "deer", "dog", "horse", "monkey", "ship", "truck")

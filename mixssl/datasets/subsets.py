@@ -1,7 +1,5 @@
 """Parts of labelled data sets, for learning from few labels: each is the data set itself with fewer images."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import torch
@@ -9,8 +7,6 @@ from mmengine.dataset import BaseDataset
 
 from mixssl.registry import DATASETS
 from mixssl.utils.errors import ConfigError
-
-__all__ = ["class_balanced_subset", "listed_subset"]
 
 
 @DATASETS.register_module(name="ClassBalancedSubset")

@@ -1,7 +1,5 @@
 """Tiny ImageNet from its published folder, the validation images with their list of labels."""
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 from typing import Any
@@ -9,8 +7,6 @@ from typing import Any
 from mixssl.datasets.published import Published, by_turns, images_in
 from mixssl.registry import DATASETS
 from mixssl.utils.errors import ConfigError
-
-__all__ = ["TinyImageNet"]
 
 
 @DATASETS.register_module()

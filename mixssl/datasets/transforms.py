@@ -1,7 +1,5 @@
 """Per-image transforms that mmpretrain and torchvision lack."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np
@@ -10,8 +8,6 @@ from mmcv.transforms import BaseTransform
 
 from mixssl.registry import TRANSFORMS
 from mixssl.utils.errors import ConfigError
-
-__all__ = ["GaussianNoise", "KeepDifficult", "PackImages"]
 
 
 @TRANSFORMS.register_module()

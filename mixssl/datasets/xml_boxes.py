@@ -1,7 +1,5 @@
 """Images with boxes in VOC's XML files, the boxes put right or left out, and counted."""
 
-from __future__ import annotations
-
 import math
 import os
 from collections import Counter
@@ -18,8 +16,6 @@ from mixssl.datasets.published import require_root
 from mixssl.registry import DATASETS
 from mixssl.utils.errors import ConfigError
 from mixssl.utils.names import did_you_mean
-
-__all__ = ["XMLBoxes", "clean_box"]
 
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
 

@@ -1,7 +1,5 @@
 """Files that are whole or absent: written under another name, flushed to the disk, then renamed."""
 
-from __future__ import annotations
-
 import csv
 import io
 import json
@@ -11,16 +9,6 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from mmengine.fileio import LocalBackend, register_backend
-
-__all__ = [
-    "ATOMIC_WRITES",
-    "AtomicBackend",
-    "is_local",
-    "write_atomically",
-    "write_csv",
-    "write_json",
-    "write_last_checkpoint",
-]
 
 ATOMIC_WRITES = "mixssl_whole_files"
 """Name under which mmengine finds the backend, also in configs that runs have left: ``dict(backend=ATOMIC_WRITES)``."""

@@ -1,7 +1,5 @@
 """Child processes and signals: data workers outlive one to the whole process group, and pools can end theirs."""
 
-from __future__ import annotations
-
 import atexit
 import multiprocessing
 import os
@@ -15,8 +13,6 @@ from multiprocessing.util import register_after_fork
 from typing import Any
 
 from torch.utils.data import DataLoader
-
-__all__ = ["leave_signals_to_main", "let_pools_end"]
 
 
 def leave_signals_to_main(loader: DataLoader) -> None:

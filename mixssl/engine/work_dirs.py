@@ -1,7 +1,5 @@
 """One run in a work directory at a time, and nothing in it of a run that was killed."""
 
-from __future__ import annotations
-
 import errno
 import fcntl
 import os
@@ -10,8 +8,6 @@ from pathlib import Path
 from typing import TextIO
 
 from mixssl.utils.errors import ConfigError
-
-__all__ = ["hold", "let_go"]
 
 NAME = ".lock"
 _held: dict[Path, TextIO] = {}

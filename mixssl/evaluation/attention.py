@@ -1,7 +1,5 @@
 """Where a backbone looks: the response of a map, or the attention of a class token."""
 
-from __future__ import annotations
-
 import math
 from typing import Any
 
@@ -11,8 +9,6 @@ from torch import Tensor, nn
 
 from mixssl.evaluation.state import undisturbed
 from mixssl.utils.distributed import unwrap
-
-__all__ = ["attention_maps", "head_maps", "spread"]
 
 
 def attention_maps(model: nn.Module, images: Tensor) -> Tensor:

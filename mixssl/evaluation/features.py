@@ -1,7 +1,5 @@
 """Features of a whole data set from any mmpretrain model, on one process or many."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -17,17 +15,6 @@ from mixssl.evaluation.state import undisturbed
 from mixssl.utils.distributed import unwrap
 from mixssl.utils.errors import ConfigError
 from mixssl.utils.progress import tracked
-
-__all__ = [
-    "FEATURES",
-    "FeatureSet",
-    "backbone_feature",
-    "check_loader",
-    "extract_features",
-    "extract_views",
-    "pool",
-    "projected_feature",
-]
 
 GATHER_ROWS = 8192
 """Rows that one exchange between ranks carries: it bounds the memory beside the result."""

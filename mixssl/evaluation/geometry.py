@@ -1,7 +1,5 @@
 """How features lie in their space: clusters of classes, and closeness of views against spread of images."""
 
-from __future__ import annotations
-
 import math
 from typing import NamedTuple
 
@@ -9,8 +7,6 @@ import torch
 import torch.nn.functional as F
 from sklearn.metrics import calinski_harabasz_score, davies_bouldin_score
 from torch import Tensor
-
-__all__ = ["ClusterIndices", "alignment", "cluster_indices", "uniformity"]
 
 ROWS = 1024
 """Rows compared with all others at a time."""

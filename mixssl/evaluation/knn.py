@@ -1,13 +1,9 @@
 """k-nearest-neighbour evaluation of features: no training, no parameters to tune but k."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 
 from mixssl.evaluation.neighbours import nearest_by_cosine, nearest_by_distance
-
-__all__ = ["accuracy", "check_neighbours", "majority_knn", "weighted_knn"]
 
 
 def accuracy(predictions: Tensor, labels: Tensor) -> float:

@@ -1,7 +1,5 @@
 """Linear probes on features that were extracted once."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -14,8 +12,6 @@ from torch import Tensor
 from torch.optim.lr_scheduler import ExponentialLR
 
 from mixssl.utils.progress import tracked
-
-__all__ = ["LinearProbe", "choose_lr", "fit_linear_probe", "logistic_regression", "top_k_accuracy"]
 
 LR_FALL = 1e4
 """The protocol's first learning rate over its last."""

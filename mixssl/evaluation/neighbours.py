@@ -1,14 +1,10 @@
 """Exact search for nearest neighbours in banks that need not fit on the device."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-
-__all__ = ["nearest_by_cosine", "nearest_by_distance"]
 
 SPARE = 16
 """Candidates beyond k whose distances are computed anew in double precision: far more than rounding can displace."""

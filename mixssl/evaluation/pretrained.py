@@ -1,15 +1,11 @@
 """Weights of a pre-trained model, loaded whole or not at all."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 
 from torch import nn
 
 from mixssl.utils.checkpoints import mismatch, part_of, read_checkpoint
 from mixssl.utils.errors import ConfigError
-
-__all__ = ["load_parts"]
 
 
 def load_parts(model: nn.Module, path: str, parts: Iterable[str] = ("backbone",)) -> list[str]:

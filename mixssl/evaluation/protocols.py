@@ -1,7 +1,5 @@
 """From a model and its loaders to figures."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -14,8 +12,6 @@ from mixssl.evaluation.features import FeatureSet, extract_features
 from mixssl.evaluation.knn import accuracy, majority_knn, weighted_knn
 from mixssl.evaluation.linear import fit_linear_probe, logistic_regression
 from mixssl.utils.distributed import unwrap
-
-__all__ = ["PROTOCOLS", "Protocol", "evaluate", "knn_accuracy", "require_labels"]
 
 
 class Protocol(NamedTuple):

@@ -1,7 +1,5 @@
 """Looking at a model in the middle of its training, and leaving no trace."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -10,8 +8,6 @@ from mmengine.dist import broadcast, get_world_size
 from torch import nn
 
 from mixssl.utils.random_state import kept_random_state
-
-__all__ = ["in_evaluation", "undisturbed"]
 
 
 @contextmanager

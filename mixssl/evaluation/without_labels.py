@@ -1,12 +1,8 @@
 """Whether features are any good, asked of the features alone: how many directions they use, and how far they spread."""
 
-from __future__ import annotations
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-
-__all__ = ["feature_std", "lidar", "rank_me"]
 
 
 def rank_me(features: Tensor, epsilon: float = 1e-7) -> float:

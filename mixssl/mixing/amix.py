@@ -1,7 +1,5 @@
 """AMix's draws; its masks are made by a network, which is the model's."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import torch
@@ -11,8 +9,6 @@ from mixssl.mixing.base import Layout, Mixer
 from mixssl.mixing.sampling import beta, check_views, random_partner
 from mixssl.registry import MIXERS
 from mixssl.structures import BLOCK, ENCODER, MixedView
-
-__all__ = ["AMix"]
 
 
 @MIXERS.register_module()

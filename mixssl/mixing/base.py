@@ -1,7 +1,5 @@
 """What every mixer is and promises."""
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from enum import Enum
@@ -11,8 +9,6 @@ import torch
 from torch import Tensor
 
 from mixssl.structures import MixedView
-
-__all__ = ["Layout", "Mixer"]
 
 
 class Layout(str, Enum):

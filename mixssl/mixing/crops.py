@@ -1,7 +1,5 @@
 """Mixtures of several crops of the same image, which take the place of the query's view."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import ClassVar
@@ -14,8 +12,6 @@ from mixssl.mixing.ops import blend, box_mask, paste
 from mixssl.mixing.sampling import beta, cut_boxes, uniform
 from mixssl.registry import MIXERS
 from mixssl.structures import MixedView
-
-__all__ = ["CropMix", "ScaleMix", "crop_ranges"]
 
 
 @MIXERS.register_module()

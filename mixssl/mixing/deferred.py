@@ -1,15 +1,11 @@
 """Mixtures that wait for what the model knows of their images."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import NamedTuple
 
 from torch import Tensor
 
 from mixssl.structures import MixedView
-
-__all__ = ["DeferredMixture", "Saliency"]
 
 Saliency = Callable[[Tensor], Tensor]
 """How much each pixel matters: images (N, C, H, W) of the batch, in its order, to (N, H, W), >= 0."""

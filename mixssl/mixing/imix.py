@@ -1,7 +1,5 @@
 """i-Mix's mixtures: MixUp or CutMix in which the own image is never the smaller part."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import torch
@@ -9,8 +7,6 @@ from torch import Tensor
 
 from mixssl.mixing.policies import CutMix, MixUp
 from mixssl.registry import MIXERS
-
-__all__ = ["ICutMix", "IMix"]
 
 
 @MIXERS.register_module()

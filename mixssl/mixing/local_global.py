@@ -1,7 +1,5 @@
 """Local/global mixtures: CutMix of two views, so that the inside and the outside of each box can be compared."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import ClassVar
 
@@ -14,8 +12,6 @@ from mixssl.mixing.sampling import beta, check_views, cut_boxes
 from mixssl.mixing.unmix import region_mixture
 from mixssl.registry import MIXERS
 from mixssl.structures import MixedView
-
-__all__ = ["InterCutMix", "IntraCutMix", "region_boxes", "view_mixture"]
 
 
 class _TwoViewCutMix(Mixer):

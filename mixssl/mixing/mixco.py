@@ -1,7 +1,5 @@
 """MixCo's mixtures: one half of the batch blended with the other, a λ for each pair."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import ClassVar
 
@@ -13,8 +11,6 @@ from mixssl.mixing.ops import blend
 from mixssl.mixing.sampling import check_views, uniform
 from mixssl.registry import MIXERS
 from mixssl.structures import MixedView
-
-__all__ = ["MixCo", "halves_mixture"]
 
 
 @MIXERS.register_module()

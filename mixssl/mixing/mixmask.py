@@ -1,7 +1,5 @@
 """MixMask: two images by a mask of grid cells, in blocks or cell by cell."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Sequence
 
@@ -13,8 +11,6 @@ from mixssl.mixing.ops import rows_mixture, upsampled
 from mixssl.mixing.sampling import check_views, random_partner, reverse_partner, uniform
 from mixssl.registry import MIXERS
 from mixssl.structures import MixedView
-
-__all__ = ["MixMask", "block_cells"]
 
 TRIES = 10
 """Blocks proposed in a row that may not fit, before a mask is left as it is."""

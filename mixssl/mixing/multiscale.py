@@ -1,7 +1,5 @@
 """Mixtures of views that come in several sizes."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import ClassVar
 
@@ -11,8 +9,6 @@ from torch import Tensor
 from mixssl.mixing.base import Layout, Mixer
 from mixssl.registry import MIXERS
 from mixssl.structures import MixedView
-
-__all__ = ["MultiScale"]
 
 
 @MIXERS.register_module()

@@ -3,14 +3,10 @@
 Shapes: M rows, C channels, H height, W width.
 """
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 
 from mixssl.structures import MixedView
-
-__all__ = ["blend", "box_mask", "mask_blend", "paste", "rows_mixture", "upsampled"]
 
 
 def blend(own: Tensor, other: Tensor, lam: Tensor) -> Tensor:

@@ -1,7 +1,5 @@
 """PatchMix: patches of the next image in place of half of one's own."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import torch
@@ -12,8 +10,6 @@ from mixssl.mixing.ops import mask_blend, rows_mixture, upsampled
 from mixssl.mixing.sampling import check_views
 from mixssl.registry import MIXERS
 from mixssl.structures import MixedView
-
-__all__ = ["PatchMix", "patch_mask"]
 
 
 @MIXERS.register_module()

@@ -1,7 +1,5 @@
 """RegionCL's mixtures: one region of whole cells of the feature map, swapped in from the reversed batch."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import ClassVar
 
@@ -13,8 +11,6 @@ from mixssl.mixing.sampling import check_views, uniform
 from mixssl.mixing.unmix import region_mixture
 from mixssl.registry import MIXERS
 from mixssl.structures import MixedView
-
-__all__ = ["RegionCL"]
 
 
 @MIXERS.register_module()

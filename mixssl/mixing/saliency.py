@@ -1,12 +1,8 @@
 """Where an image stands out from its surroundings, on the device and without a model."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 from torch.nn import functional as F
-
-__all__ = ["RADII", "center_surround"]
 
 RADII = (12, 24, 28, 48, 56, 112)
 """Half sides in pixels of the surroundings that fine-grained saliency looks at."""

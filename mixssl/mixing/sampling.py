@@ -15,21 +15,6 @@ from torch import Tensor, nn
 if TYPE_CHECKING:
     from mixssl.mixing.base import Mixer
 
-__all__ = [
-    "StepRandom",
-    "StreamRandom",
-    "beta",
-    "check_views",
-    "clip_boxes",
-    "cut_boxes",
-    "half_sides",
-    "inner_boxes",
-    "random_partner",
-    "reverse_partner",
-    "stream",
-    "uniform",
-]
-
 _MASK64 = (1 << 64) - 1
 
 

@@ -1,7 +1,5 @@
 """SDMP's mixtures: two images blended, cut or resized into each other, alike in both views."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import torch
@@ -13,8 +11,6 @@ from mixssl.mixing.sampling import check_views, inner_boxes, reverse_partner, un
 from mixssl.mixing.unmix import global_mixture, region_mixture
 from mixssl.registry import MIXERS
 from mixssl.structures import MixedView
-
-__all__ = ["SDMP"]
 
 KINDS = ("mixup", "cutmix", "resizemix")
 

@@ -1,7 +1,5 @@
 """Several mixtures of one batch."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from functools import partial
 from typing import ClassVar
@@ -14,8 +12,6 @@ from mixssl.mixing.deferred import DeferredMixture, Saliency
 from mixssl.mixing.sampling import stream
 from mixssl.registry import MIXERS
 from mixssl.structures import MixedView
-
-__all__ = ["Stack"]
 
 
 @MIXERS.register_module()

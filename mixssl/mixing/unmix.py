@@ -1,7 +1,5 @@
 """Un-Mix's mixtures: one λ, one kind and one box for the whole batch."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import torch
@@ -12,8 +10,6 @@ from mixssl.mixing.ops import blend, box_mask, rows_mixture
 from mixssl.mixing.sampling import beta, check_views, cut_boxes, reverse_partner, uniform
 from mixssl.registry import MIXERS
 from mixssl.structures import MixedView
-
-__all__ = ["UnMix"]
 
 
 @MIXERS.register_module()

@@ -1,7 +1,5 @@
 """Reaching into an encoder: freezing it, reading a layer, mixing behind one."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -12,8 +10,6 @@ from torch import Tensor, nn
 from mixssl.mixing import blend
 from mixssl.models.encoder_options import eager, refuse_inside_checkpoint, still_statistics
 from mixssl.structures import MixedView
-
-__all__ = ["captured", "check_layers", "frozen", "mixed_hidden", "run_until"]
 
 
 @contextmanager

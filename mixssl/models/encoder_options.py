@@ -4,8 +4,6 @@ All leave state keys as they are. What is set on an instance is its ``forward``,
 on working.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from types import MethodType
@@ -18,8 +16,6 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
 
 from mixssl.utils.errors import ConfigError
-
-__all__ = ["EncoderOptions", "eager", "refuse_inside_checkpoint", "still_statistics"]
 
 
 class EncoderOptions:

@@ -21,8 +21,6 @@ from torch.optim.optimizer import Optimizer, register_optimizer_step_post_hook
 
 from mixssl.utils.errors import ConfigError
 
-__all__ = ["FollowsOptimizer", "FusedCosineEMA", "FusedEMA", "fused"]
-
 LARGEST = 0.5
 """Of the momentum, above which an encoder would follow the other rather than average it."""
 _Module = TypeVar("_Module", bound=nn.Module)

@@ -15,8 +15,6 @@ from mixssl.registry import MODELS
 from mixssl.utils.checkpoints import digest_of, mismatch, part_of, read_checkpoint
 from mixssl.utils.errors import ConfigError
 
-__all__ = ["FrozenTeacher"]
-
 UNUSED = ("mask_token",)
 """Tensors of DINOv2's files that no pass over whole images reads."""
 

@@ -12,8 +12,6 @@ from torch import Tensor
 
 from mixssl.utils.errors import ConfigError
 
-__all__ = ["ResNetShape", "describe", "resnet_tensors"]
-
 DEPTHS = {
     (kind.__name__ == "Bottleneck", blocks): depth
     for depth, (kind, blocks) in ResNet.arch_settings.items()

@@ -1,7 +1,5 @@
 """A backbone as a folder that other libraries load: timm and Hugging Face, torchvision, mmpretrain and mmdet."""
 
-from __future__ import annotations
-
 import io
 import json
 from collections.abc import Mapping
@@ -16,8 +14,6 @@ from torch import Tensor, nn
 from mixssl.transfer.vit_names import vit_to_timm, vit_to_torchvision
 from mixssl.utils.errors import ConfigError
 from mixssl.version import __version__
-
-__all__ = ["Backbone", "build_backbone", "files_of", "largest_differences", "snippets"]
 
 PROBE = 2
 """Random images that the check sends through both networks."""

@@ -1,7 +1,5 @@
 """Checks that a pre-trained backbone is in a detector: the same image gives the same features in both."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Mapping
 from typing import Any
@@ -19,14 +17,6 @@ from mixssl.transfer.extraction import find_backbone
 from mixssl.utils.checkpoints import Checkpoint
 from mixssl.utils.detection import require_detection
 from mixssl.utils.errors import ConfigError
-
-__all__ = [
-    "TOLERANCE",
-    "build_detector",
-    "check_transfer",
-    "detector_tensors",
-    "pretraining_backbone",
-]
 
 TOLERANCE = 1e-5
 """Largest difference between two features, as a part of the largest feature or of one."""

@@ -4,8 +4,6 @@ mmpretrain, mmdet, torchvision and timm agree on the names of plain ResNets; a C
 elsewhere. Detectron2 has names of its own.
 """
 
-from __future__ import annotations
-
 import hashlib
 import io
 import pickle
@@ -21,16 +19,6 @@ from mixssl.transfer.architecture import describe
 from mixssl.utils.checkpoints import COUNTER, Checkpoint, mismatch, places_of_backbone
 from mixssl.utils.errors import ConfigError
 from mixssl.version import __version__
-
-__all__ = [
-    "LAYOUTS",
-    "Extraction",
-    "extract",
-    "file_content",
-    "file_name",
-    "find_backbone",
-    "to_detectron2",
-]
 
 LAYOUTS = ("mmdet", "torchvision", "timm", "detectron2")
 DETECTOR = ("rpn_head.", "roi_head.", "bbox_head.", "mask_head.", "rpn.", "proposal_generator.")

@@ -1,7 +1,5 @@
 """Weights of others to start from: read without running code, renamed, fitted, and every tensor accounted for."""
 
-from __future__ import annotations
-
 import io
 import os
 from collections.abc import Mapping
@@ -20,8 +18,6 @@ from mixssl.transfer.extraction import find_backbone
 from mixssl.transfer.vit_names import from_others
 from mixssl.utils.checkpoints import read_checkpoint
 from mixssl.utils.errors import ConfigError
-
-__all__ = ["fit_channels", "read_weights", "start_of", "what_it_is"]
 
 TEACHERS = {"mixssl.MixBYOL": "target_net.module.0.", "mixssl.MixMoCo": "encoder_k.module.0."}
 """Where methods keep their momentum copy of the backbone."""

@@ -1,14 +1,10 @@
 """What other libraries call the tensors of a Vision Transformer, and of Hugging Face's own ResNet."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, Mapping
 
 import torch
 from torch import Tensor
-
-__all__ = ["from_others", "vit_to_timm", "vit_to_torchvision"]
 
 Pairs = tuple[tuple[str, str], ...]
 TIMM: Pairs = (

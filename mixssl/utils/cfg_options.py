@@ -1,7 +1,5 @@
 """``--cfg-options KEY=VALUE ...`` of all tools: how words become values, and values a part of a config."""
 
-from __future__ import annotations
-
 import argparse
 import ast
 from collections.abc import Mapping, Sequence
@@ -12,8 +10,6 @@ from mmengine.config import Config, DictAction
 
 from mixssl.utils.errors import ConfigError
 from mixssl.utils.names import did_you_mean, known_keys, refuse_moved
-
-__all__ = ["OptionsAction", "add_cfg_options", "merge_options"]
 
 
 class OptionsAction(argparse.Action):

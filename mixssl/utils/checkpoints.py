@@ -1,7 +1,5 @@
 """Reads checkpoints that others may have written, by torch's reader of weights alone, and says what doesn't fit."""
 
-from __future__ import annotations
-
 import ast
 import hashlib
 import os
@@ -16,18 +14,6 @@ from mmengine.runner.checkpoint import get_torchvision_models
 from torch import Tensor
 
 from mixssl.utils.errors import ConfigError
-
-__all__ = [
-    "BACKBONES",
-    "Checkpoint",
-    "digest_of",
-    "mismatch",
-    "part_of",
-    "places_of_backbone",
-    "read_checkpoint",
-    "require_whole",
-    "state_dict_of",
-]
 
 SCHEME = "torchvision://"
 """What stands before the name of torchvision's weights in place of a path, as in mmengine."""

@@ -1,7 +1,5 @@
 """What can be found wrong with a config before anything is built. Every message names the value and the way out."""
 
-from __future__ import annotations
-
 import inspect
 import os
 from collections.abc import Iterator, Mapping
@@ -12,8 +10,6 @@ from mmengine.registry import DATASETS as ROOT_DATASETS
 from mixssl.utils.config_hooks import hook_type, hooks_of
 from mixssl.utils.errors import ConfigError
 from mixssl.utils.names import check_keys
-
-__all__ = ["LOADERS", "check_config", "check_start", "dataset_dicts", "forbid_silent_download"]
 
 LOADERS = ("train_dataloader", "val_dataloader", "test_dataloader")
 MONITOR_LOADERS = {

@@ -1,13 +1,9 @@
 """The hooks of a config: by name in ``default_hooks``, or in the list ``custom_hooks``."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from mixssl.utils.errors import ConfigError
-
-__all__ = ["drop_hooks", "hook_type", "hooks_of"]
 
 
 def hooks_of(cfg: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:

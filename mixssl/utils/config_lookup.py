@@ -19,8 +19,6 @@ from mmengine.config import Config, ConfigDict
 from mmengine.config import config as config_module
 from mmengine.config import utils as config_utils
 
-__all__ = ["PREFIX", "config_path", "register_config_lookup"]
-
 PREFIX = "mixssl::"
 
 

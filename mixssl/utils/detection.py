@@ -1,12 +1,8 @@
 """Detection is an extra: it needs mmdet, and nothing else in mixssl does."""
 
-from __future__ import annotations
-
 import importlib
 
 from mixssl.utils.errors import ConfigError
-
-__all__ = ["missing_for_detection", "require_detection"]
 
 WAY_OUT = (
     "run make det, or in an environment of your own pip install 'onedl-mmdetection>=3.5.1,<3.6'"

@@ -5,8 +5,6 @@ is therefore right if each device's rows receive the sum of all devices' gradien
 of the average of the devices' losses, as one process on the whole batch has it.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import torch
@@ -14,8 +12,6 @@ from mmengine.dist import all_gather, all_reduce, get_rank, get_world_size
 from mmengine.model import is_model_wrapper
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
-
-__all__ = ["batch_size", "gather_rows", "sum_over_devices", "total_batch", "unwrap"]
 
 
 def unwrap(model: nn.Module) -> nn.Module:

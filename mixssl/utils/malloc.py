@@ -1,11 +1,7 @@
 """What a process does with memory that it has freed."""
 
-from __future__ import annotations
-
 import ctypes
 import os
-
-__all__ = ["keep_freed_memory"]
 
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4
 """Of glibc's <malloc.h>."""

@@ -1,11 +1,7 @@
 """How much memory there is to take."""
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
-
-__all__ = ["available_bytes", "readable_size"]
 
 CGROUPS = (
     ("memory.max", "memory.current", "memory.stat"),

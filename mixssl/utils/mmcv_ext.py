@@ -4,8 +4,6 @@ mmcv keeps its operators in a C++ module that has to be compiled for each torch.
 :mod:`mixssl.utils.mmcv_ops` too. Torch and mmcv are imported only when somebody asks for the operators.
 """
 
-from __future__ import annotations
-
 import importlib.util
 import sys
 from collections.abc import Sequence
@@ -13,8 +11,6 @@ from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType
 from warnings import warn
-
-__all__ = ["provide_operators"]
 
 NAME = "mmcv._ext"
 

@@ -7,8 +7,6 @@ autocast or not, is computed in float32 and the result rounded; mmcv computes in
 varies; mmcv's varies too and says nothing.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Names that a config can have at its top, and the nearest of them to one that it can't."""
 
-from __future__ import annotations
-
 import inspect
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
@@ -9,8 +7,6 @@ from functools import cache
 from typing import Any
 
 from mixssl.utils.errors import ConfigError
-
-__all__ = ["OWN_KEYS", "UNTRAINED", "check_keys", "did_you_mean", "known_keys", "refuse_moved"]
 
 OWN_KEYS = frozenset(
     {

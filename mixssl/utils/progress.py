@@ -1,7 +1,5 @@
 """How far something is that takes long, said where a tool asks for it and nowhere else."""
 
-from __future__ import annotations
-
 import sys
 import time
 from collections.abc import Iterable, Iterator
@@ -11,8 +9,6 @@ from typing import TypeVar
 
 from rich.console import Console
 from rich.progress import track
-
-__all__ = ["progress_shown", "tracked"]
 
 _Item = TypeVar("_Item")
 _console: ContextVar[Console | None] = ContextVar("console", default=None)

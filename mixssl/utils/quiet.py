@@ -1,7 +1,5 @@
 """Keeps from the terminal what packages below say at every start, and what nobody who reads it can act on."""
 
-from __future__ import annotations
-
 import functools
 import warnings
 from collections.abc import Callable
@@ -9,8 +7,6 @@ from typing import Any
 
 import mmengine.fileio.file_client
 import mmengine.logging
-
-__all__ = ["silence_known_noise"]
 
 PRINTED = (
     "Could not import OneDL",  # mmpretrain and mmdet, of data sets behind an account of their makers

@@ -1,7 +1,5 @@
 """The states of the generators that a whole process draws from: Python's, NumPy's and torch's."""
 
-from __future__ import annotations
-
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,8 +7,6 @@ from typing import Any
 
 import numpy as np
 import torch
-
-__all__ = ["kept_random_state", "random_state", "set_random_state"]
 
 
 def random_state() -> dict[str, Any]:

@@ -10,8 +10,6 @@ from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, version
 from typing import NamedTuple
 
-__all__ = ["ANY_VERSION", "REQUIRED", "Requirement", "check_versions"]
-
 ANY_VERSION = "MIXSSL_ANY_VERSION"
 """Environment variable that turns the check of versions off, with any value but an empty one."""
 

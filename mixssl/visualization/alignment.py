@@ -1,7 +1,5 @@
 """Closeness of views against spread of images, for several models."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -10,8 +8,6 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from mixssl.visualization.style import look, panels
-
-__all__ = ["Distances", "alignment_figure"]
 
 EDGES = np.linspace(0, 2, 61).tolist()
 """Of the histograms' bins; two points of the unit sphere are at most 2 apart."""

@@ -1,7 +1,5 @@
 """Attention maps of several models side by side."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -9,8 +7,6 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from mixssl.visualization.style import WIDTH, new_figure, pixels
-
-__all__ = ["attention_figure"]
 
 COLUMNS = 6
 """Several images share a line where they fit."""

@@ -1,7 +1,5 @@
 """Mixtures of a config's own images, to be drawn."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from copy import deepcopy
 from itertools import chain, islice, zip_longest
@@ -18,8 +16,6 @@ from mixssl.registry import MODELS
 from mixssl.structures import MixedView
 from mixssl.utils.errors import ConfigError
 from mixssl.visualization.mixtures import mixture_kind, only_row, row_of_two
-
-__all__ = ["IMAGES", "build_model", "clean_views", "draw_mixtures", "sample_mixtures"]
 
 IMAGES = 32
 """Images of a batch that take part: enough for any picture, and little memory where images are large."""

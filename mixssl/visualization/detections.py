@@ -1,7 +1,5 @@
 """What detectors find, beside what is there."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -12,8 +10,6 @@ from matplotlib.figure import Figure
 
 from mixssl.datasets.digit_scenes import mask_of
 from mixssl.visualization.style import COLOURS, WIDTH, new_figure, outline
-
-__all__ = ["Found", "annotated", "detected", "detection_figure"]
 
 TINT = 0.45
 """How strongly a mask is coloured."""

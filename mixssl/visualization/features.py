@@ -1,7 +1,5 @@
 """Features in two dimensions."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 import matplotlib.patheffects as effects
@@ -15,8 +13,6 @@ from torch import Tensor
 
 from mixssl.utils.errors import ConfigError
 from mixssl.visualization.style import look, panels
-
-__all__ = ["EMBEDDINGS", "embed", "points_figure"]
 
 EMBEDDINGS = ("t-SNE", "UMAP")
 PERPLEXITY = 30.0

@@ -1,7 +1,5 @@
 """Pictures that show what mixtures are made of, and how learned masks change in training."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,8 +10,6 @@ from torch import Tensor
 
 from mixssl.structures import MixedView
 from mixssl.visualization.style import COLOURS, WIDTH, new_figure, outline, pixels
-
-__all__ = ["mixture_figure", "mixture_kind", "only_row", "row_of_two", "stages_figure"]
 
 BOX_COLOUR = COLOURS[1]
 HEADINGS = ("own image", "partner", "weight of own\n(white 1, black 0)", "mixture")

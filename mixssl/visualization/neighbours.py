@@ -1,15 +1,11 @@
 """Images beside those whose features are most like theirs."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
 
 from mixssl.visualization.style import panels
-
-__all__ = ["neighbours_figure", "viewable"]
 
 
 def neighbours_figure(

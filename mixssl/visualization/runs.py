@@ -1,7 +1,5 @@
 """What runs have logged, read back and drawn; and what a comparison of runs has found."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,8 +11,6 @@ from matplotlib.ticker import MaxNLocator
 
 from mixssl.utils.errors import ConfigError
 from mixssl.visualization.style import look, panels
-
-__all__ = ["Series", "read_run", "runs_figure", "scores_figure"]
 
 ASIDE = {"iter", "epoch", "step", "time", "data_time", "memory", "momentum", "base_lr", "grad_norm"}
 """Numbers of a training line that are no result."""

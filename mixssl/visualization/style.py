@@ -1,7 +1,5 @@
 """What all pictures share: size, colours that colour-blind readers can tell apart, panels, pixels, and saving."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,18 +10,6 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from torch import Tensor
-
-__all__ = [
-    "COLOURS",
-    "WIDTH",
-    "figure_pixels",
-    "look",
-    "new_figure",
-    "outline",
-    "panels",
-    "pixels",
-    "save_figure",
-]
 
 WIDTH = 12.0
 """Of every picture, in inches."""

@@ -1,7 +1,5 @@
 """Distributions of weights, layer by layer, of several models over each other."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -10,8 +8,6 @@ from torch import Tensor
 
 from mixssl.utils.checkpoints import mismatch
 from mixssl.visualization.style import look, panels
-
-__all__ = ["convolutions", "weight_numbers", "weights_figure"]
 
 BINS = 80
 """At most; layers with few weights have fewer, or their histograms would be noise."""

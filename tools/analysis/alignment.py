@@ -1,8 +1,6 @@
 #!/usr/bin/env python
 """Measures alignment and uniformity: python tools/analysis/alignment.py CONFIG CHECKPOINT [CHECKPOINT ...]."""
 
-from __future__ import annotations
-
 import argparse
 import sys
 from pathlib import Path

@@ -5,8 +5,6 @@ Of a ResNet the response of the last stage, of a vision transformer what the cla
 the mean of its heads, or with --heads each of them.
 """
 
-from __future__ import annotations
-
 import argparse
 import sys
 from pathlib import Path

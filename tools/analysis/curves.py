@@ -1,8 +1,6 @@
 #!/usr/bin/env python
 """Draws what runs have logged: python tools/analysis/curves.py WORK_DIR [WORK_DIR ...]."""
 
-from __future__ import annotations
-
 import argparse
 import sys
 from pathlib import Path

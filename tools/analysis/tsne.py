@@ -1,8 +1,6 @@
 #!/usr/bin/env python
 """Draws features in two dimensions: python tools/analysis/tsne.py CONFIG CHECKPOINT [CHECKPOINT ...]."""
 
-from __future__ import annotations
-
 import argparse
 import sys
 from pathlib import Path

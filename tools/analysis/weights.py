@@ -1,8 +1,6 @@
 #!/usr/bin/env python
 """Draws the weights of checkpoints over each other: python tools/analysis/weights.py CHECKPOINT CHECKPOINT."""
 
-from __future__ import annotations
-
 import argparse
 import sys
 from pathlib import Path

@@ -6,8 +6,6 @@ python tools/convert/extract_backbone.py CHECKPOINT --depth 18 --small-images --
 python tools/convert/extract_backbone.py CHECKPOINT --config configs/benchmarks/detection/DETECTOR.py --check
 """
 
-from __future__ import annotations
-
 import argparse
 import sys
 from pathlib import Path

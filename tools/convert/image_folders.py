@@ -4,8 +4,6 @@
 python tools/convert/image_folders.py stl10 data/stl10 OUT --split train test
 """
 
-from __future__ import annotations
-
 import argparse
 import shutil
 import sys

@@ -1,7 +1,5 @@
 """Parquet files, and data sets that Hugging Face's ``save_to_disk`` wrote: images inside, or paths to them."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,8 +9,6 @@ import numpy as np
 from mixssl.datasets.sources.base import Source, needs
 from mixssl.datasets.sources.listing import LABELS, PATHS, ListSource, first_of
 from mixssl.utils.errors import ConfigError
-
-__all__ = ["ArrowSource", "open_images"]
 
 IMAGES = ("image", "img", "jpg", "png", "bytes")
 """Columns that hold images."""

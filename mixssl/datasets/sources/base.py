@@ -1,7 +1,5 @@
 """What a source of images is, and which reader a path asks for."""
 
-from __future__ import annotations
-
 import importlib
 import os
 from abc import ABC, abstractmethod
@@ -13,8 +11,6 @@ from types import ModuleType
 import numpy as np
 
 from mixssl.utils.errors import ConfigError
-
-__all__ = ["SUFFIXES", "Names", "Source", "needs", "open_source"]
 
 SUFFIXES = frozenset(
     [

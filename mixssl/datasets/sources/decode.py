@@ -1,7 +1,5 @@
 """From the bytes of a file to an array of pixels, whatever the format, the depth and the number of channels."""
 
-from __future__ import annotations
-
 import io
 import warnings
 from typing import NamedTuple
@@ -10,8 +8,6 @@ import numpy as np
 from PIL import Image
 
 from mixssl.datasets.sources.base import needs
-
-__all__ = ["MOST_CHANNELS", "Picture", "decode"]
 
 MOST_CHANNELS = 16
 TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")

@@ -1,7 +1,5 @@
 """A folder of any depth. Folders right below it are classes where all images lie in two of them or more."""
 
-from __future__ import annotations
-
 import os
 from array import array
 from collections.abc import Iterator
@@ -10,8 +8,6 @@ from pathlib import Path
 import numpy as np
 
 from mixssl.datasets.sources.base import SUFFIXES, Names, Source
-
-__all__ = ["FolderSource", "open_images"]
 
 
 class FolderSource(Source):

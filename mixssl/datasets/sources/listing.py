@@ -1,7 +1,5 @@
 """A list of files: a path on each line, or a column of them."""
 
-from __future__ import annotations
-
 import csv
 import json
 import os
@@ -13,8 +11,6 @@ import numpy as np
 
 from mixssl.datasets.sources.base import Names, Source
 from mixssl.utils.errors import ConfigError
-
-__all__ = ["LABELS", "PATHS", "ListSource", "first_of", "open_images"]
 
 PATHS = ("path", "file_name", "filename", "file", "image", "image_path", "img_path")
 """Columns that hold paths, the first that is there counts."""

@@ -1,14 +1,10 @@
 """An LMDB: each key is a name, each value the bytes of an image."""
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 from typing import Any
 
 from mixssl.datasets.sources.base import Names, Source, needs
-
-__all__ = ["LmdbSource", "open_images"]
 
 META = frozenset((b"__keys__", b"__len__", b"length", b"num-samples"))
 """Keys that hold no image."""

@@ -1,7 +1,5 @@
 """Tar shards as WebDataset writes them: files of one name before the first dot are one sample."""
 
-from __future__ import annotations
-
 import os
 import re
 import tarfile
@@ -13,8 +11,6 @@ import numpy as np
 
 from mixssl.datasets.sources.base import SUFFIXES, Names, Source
 from mixssl.utils.errors import ConfigError
-
-__all__ = ["ShardSource", "expand", "open_images"]
 
 
 class ShardSource(Source):

@@ -1,14 +1,10 @@
 """Features of clean images, taken from a training step that computes them anyway."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from torch import Tensor, nn
 
 from mixssl.evaluation.features import pool
-
-__all__ = ["BackboneTap"]
 
 
 class BackboneTap:

@@ -1,7 +1,5 @@
 """Clips gradients parameter by parameter."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,8 +9,6 @@ from mmengine.runner import Runner
 from torch import Tensor
 
 from mixssl.registry import HOOKS
-
-__all__ = ["ClipEachGradientHook"]
 
 
 @HOOKS.register_module()

@@ -1,7 +1,5 @@
 """Says in words that DINO has stopped learning."""
 
-from __future__ import annotations
-
 import math
 from typing import Any
 
@@ -10,8 +8,6 @@ from mmengine.runner import Runner
 
 from mixssl.registry import HOOKS
 from mixssl.utils.distributed import unwrap
-
-__all__ = ["DINOCollapseHook", "collapse"]
 
 
 @HOOKS.register_module()

@@ -1,7 +1,5 @@
 """A resumed run continues where the interrupted one stood, or says why it can't."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Any
@@ -16,8 +14,6 @@ from mixssl.utils.checkpoints import mismatch, state_dict_of
 from mixssl.utils.distributed import total_batch, unwrap
 from mixssl.utils.errors import ConfigError
 from mixssl.utils.random_state import random_state, set_random_state
-
-__all__ = ["ExactResumeHook"]
 
 KEY = "exact_resume"
 """Where a checkpoint holds what this hook adds."""

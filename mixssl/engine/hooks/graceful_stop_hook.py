@@ -1,7 +1,5 @@
 """Ctrl-C and SIGTERM end a run with a checkpoint that continues it."""
 
-from __future__ import annotations
-
 import os
 import shlex
 import signal
@@ -20,8 +18,6 @@ from mixssl.engine.atomic_writes import ATOMIC_WRITES, write_last_checkpoint
 from mixssl.engine.data_workers import leave_signals_to_main, let_pools_end
 from mixssl.registry import HOOKS
 from mixssl.utils.errors import require_at_least
-
-__all__ = ["GracefulStopHook"]
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 ECHO = 1.0

@@ -1,7 +1,5 @@
 """Losses reach the log in time for it, and not one by one."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import torch
@@ -11,8 +9,6 @@ from torch import Tensor
 
 from mixssl.registry import HOOKS
 from mixssl.utils.errors import require_at_least
-
-__all__ = ["IntervalRuntimeInfoHook"]
 
 
 @HOOKS.register_module()

@@ -1,7 +1,5 @@
 """Says while training what the features are worth."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from mmengine.runner import Runner
@@ -14,8 +12,6 @@ from mixssl.evaluation.protocols import knn_accuracy
 from mixssl.registry import HOOKS
 from mixssl.utils.errors import ConfigError, require_at_least
 from mixssl.utils.random_state import kept_random_state
-
-__all__ = ["KNNMonitorHook"]
 
 
 @HOOKS.register_module()

@@ -1,7 +1,5 @@
 """Says while training whether anything is learned, on images held back and without a label."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -21,8 +19,6 @@ from mixssl.registry import HOOKS
 from mixssl.utils.distributed import unwrap
 from mixssl.utils.errors import ConfigError, require_at_least
 from mixssl.utils.random_state import kept_random_state
-
-__all__ = ["LabelFreeMonitorHook", "verdict"]
 
 FLAT = 0.1
 """Share of the even spread 1/√D below which features have collapsed to a point."""

@@ -1,7 +1,5 @@
 """A linear classifier that learns beside pre-training and leaves no trace in it."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import torch
@@ -19,8 +17,6 @@ from mixssl.registry import HOOKS
 from mixssl.utils.distributed import unwrap
 from mixssl.utils.errors import ConfigError, require_at_least
 from mixssl.utils.random_state import kept_random_state
-
-__all__ = ["LinearProbeHook"]
 
 KEY = "linear_probe"
 """Where a checkpoint holds the classifier."""

@@ -1,7 +1,5 @@
 """The median of the last few validations, which papers report where single epochs are noisy."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from statistics import median
 
@@ -10,8 +8,6 @@ from mmengine.runner import Runner
 
 from mixssl.registry import HOOKS
 from mixssl.utils.errors import ConfigError, require_at_least
-
-__all__ = ["MedianHook"]
 
 
 @HOOKS.register_module()

@@ -1,7 +1,5 @@
 """Shows while training what the mixtures look like."""
 
-from __future__ import annotations
-
 import time
 from typing import Any
 
@@ -17,8 +15,6 @@ from mixssl.registry import HOOKS
 from mixssl.utils.distributed import unwrap
 from mixssl.utils.errors import ConfigError, require_at_least
 from mixssl.visualization import clean_views, figure_pixels, mixture_figure, sample_mixtures
-
-__all__ = ["MixtureGridHook"]
 
 
 @HOOKS.register_module(name="MixtureGrid")

@@ -1,7 +1,5 @@
 """What hooks that judge the features in training share: when they do it, and how the figure is logged."""
 
-from __future__ import annotations
-
 import time
 from abc import abstractmethod
 from typing import ClassVar
@@ -14,8 +12,6 @@ from mixssl.datasets.named_failures import name_failures
 from mixssl.engine.data_workers import leave_signals_to_main
 from mixssl.evaluation.features import check_loader
 from mixssl.utils.errors import ConfigError, require_at_least
-
-__all__ = ["FeatureMonitor"]
 
 
 class FeatureMonitor(Hook):

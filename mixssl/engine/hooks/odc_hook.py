@@ -1,7 +1,5 @@
 """Gives online deep clustering its start, and says what becomes of the clusters."""
 
-from __future__ import annotations
-
 import copy
 import time
 from typing import Any
@@ -24,8 +22,6 @@ from mixssl.structures import EmbeddingId, View
 from mixssl.utils.distributed import unwrap
 from mixssl.utils.errors import ConfigError, require_at_least
 from mixssl.utils.random_state import kept_random_state
-
-__all__ = ["ODCHook"]
 
 
 @HOOKS.register_module()

@@ -1,7 +1,5 @@
 """Statistics of batch normalisation that belong to the weights of the moment."""
 
-from __future__ import annotations
-
 import copy
 from collections.abc import Iterable
 from itertools import islice
@@ -20,8 +18,6 @@ from mixssl.registry import HOOKS
 from mixssl.utils.distributed import unwrap
 from mixssl.utils.errors import ConfigError, require_at_least
 from mixssl.utils.random_state import kept_random_state
-
-__all__ = ["PreciseBNHook", "average_statistics"]
 
 
 @HOOKS.register_module()

@@ -1,7 +1,5 @@
 """Speed and outcome in the log, and a live progress bar on a terminal."""
 
-from __future__ import annotations
-
 import atexit
 import logging
 import shlex
@@ -19,8 +17,6 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from mixssl.registry import HOOKS
 from mixssl.utils.distributed import total_batch
-
-__all__ = ["ProgressHook", "outcome"]
 
 MEASURED = ("rankme", "knn_top1")
 """Figures of monitors that are shown beside the loss."""

@@ -1,7 +1,5 @@
 """Refuses runs that would train nothing, or something else than was meant."""
 
-from __future__ import annotations
-
 import os
 from collections import Counter
 from pathlib import Path
@@ -21,8 +19,6 @@ from mixssl.utils.checkpoints import mismatch, state_dict_of
 from mixssl.utils.distributed import batch_size, unwrap
 from mixssl.utils.errors import ConfigError
 from mixssl.utils.names import refuse_moved
-
-__all__ = ["RunCheckHook", "check_loop"]
 
 OTHER_IMAGES = {
     *(".avif", ".bmp", ".gif", ".heic", ".jfif", ".jp2", ".jpeg"),

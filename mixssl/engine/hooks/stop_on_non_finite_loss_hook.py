@@ -1,7 +1,5 @@
 """Stops a run whose loss is no longer a number, before a checkpoint can be spoilt."""
 
-from __future__ import annotations
-
 import math
 import os
 from typing import Any
@@ -17,8 +15,6 @@ from mixssl.engine.atomic_writes import is_local
 from mixssl.registry import HOOKS
 from mixssl.utils.distributed import unwrap
 from mixssl.utils.errors import NonFiniteLossError, require_at_least
-
-__all__ = ["StopOnNonFiniteLossHook"]
 
 NEVER = torch.iinfo(torch.int64).max
 

@@ -1,7 +1,5 @@
 """No half-written checkpoint, ever, and no other run's."""
 
-from __future__ import annotations
-
 from mmengine.dist import is_main_process
 from mmengine.hooks import CheckpointHook, Hook
 from mmengine.runner import Runner
@@ -9,8 +7,6 @@ from mmengine.runner import Runner
 from mixssl.engine.atomic_writes import ATOMIC_WRITES, is_local
 from mixssl.engine.work_dirs import hold, let_go
 from mixssl.registry import HOOKS
-
-__all__ = ["WholeCheckpointHook"]
 
 
 @HOOKS.register_module()

@@ -1,7 +1,5 @@
 """Mixed precision in bfloat16, on a GPU or a CPU."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -10,8 +8,6 @@ from mmengine.optim import OptimWrapper
 from torch import nn
 
 from mixssl.registry import OPTIM_WRAPPERS
-
-__all__ = ["BFloat16OptimWrapper"]
 
 
 @OPTIM_WRAPPERS.register_module()

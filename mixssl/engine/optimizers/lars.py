@@ -1,7 +1,5 @@
 """LARS without a loop over parameters."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
@@ -10,8 +8,6 @@ from mmpretrain.engine.optimizers import LARS as _LARS
 from torch import Tensor
 
 from mixssl.registry import OPTIMIZERS
-
-__all__ = ["LARS"]
 
 Tensors: TypeAlias = list[Tensor] | tuple[Tensor, ...]
 

@@ -1,7 +1,5 @@
 """What the predefined policies share: a random partner, draws apart from pixels, a λ per batch or per image."""
 
-from __future__ import annotations
-
 from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Generic, TypeVar
@@ -12,8 +10,6 @@ from torch import Tensor
 from mixssl.mixing.base import Mixer
 from mixssl.mixing.sampling import beta, check_views, random_partner
 from mixssl.structures import MixedView
-
-__all__ = ["BetaPolicy", "Policy"]
 
 Draw = TypeVar("Draw")
 

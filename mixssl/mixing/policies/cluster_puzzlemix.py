@@ -1,7 +1,5 @@
 """PuzzleMix that is told what matters by the model and its clusters."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from functools import partial
 
@@ -12,8 +10,6 @@ from mixssl.mixing.deferred import DeferredMixture, Saliency
 from mixssl.mixing.policies.puzzlemix import Draw, PuzzleMix
 from mixssl.registry import MIXERS
 from mixssl.structures import MixedView
-
-__all__ = ["ClusterPuzzleMix"]
 
 
 @MIXERS.register_module()

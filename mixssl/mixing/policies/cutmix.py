@@ -1,7 +1,5 @@
 """CutMix: a box of one image pasted over the same place of another."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 
@@ -10,8 +8,6 @@ from mixssl.mixing.sampling import cut_boxes
 from mixssl.mixing.unmix import region_mixture
 from mixssl.registry import MIXERS
 from mixssl.structures import MixedView
-
-__all__ = ["CutMix"]
 
 
 @MIXERS.register_module()

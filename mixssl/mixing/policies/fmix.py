@@ -1,7 +1,5 @@
 """FMix: irregular masks of a given area, cut from smooth random fields."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import torch
@@ -11,8 +9,6 @@ from mixssl.mixing.ops import mask_blend, rows_mixture
 from mixssl.mixing.policies.base import BetaPolicy
 from mixssl.registry import MIXERS
 from mixssl.structures import MixedView
-
-__all__ = ["FMix", "fourier_masks"]
 
 
 @MIXERS.register_module()

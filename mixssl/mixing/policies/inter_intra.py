@@ -1,7 +1,5 @@
 """Inter-Intra: images of one cluster are blended, images of different clusters cut."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from functools import partial
 from typing import NamedTuple
@@ -15,9 +13,6 @@ from mixssl.mixing.ops import blend, box_mask, paste, rows_mixture
 from mixssl.mixing.sampling import beta, check_views, cut_boxes, uniform
 from mixssl.registry import MIXERS
 from mixssl.structures import MixedView
-
-__all__ = ["InterIntra", "cluster_partners"]
-
 
 POLICIES = ("mixup", "cutmix")
 

@@ -1,7 +1,5 @@
 """ManifoldMix: two images blended in a hidden layer."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import torch
@@ -12,8 +10,6 @@ from mixssl.mixing.policies.base import BetaPolicy
 from mixssl.mixing.unmix import global_mixture
 from mixssl.registry import MIXERS
 from mixssl.structures import MixedView
-
-__all__ = ["INPUT", "ManifoldMix"]
 
 INPUT = "input"
 """Names the pixels among the layers."""

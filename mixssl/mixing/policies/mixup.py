@@ -1,7 +1,5 @@
 """MixUp: two images blended by one weight."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import torch
@@ -11,8 +9,6 @@ from mixssl.mixing.policies.base import BetaPolicy
 from mixssl.mixing.unmix import global_mixture
 from mixssl.registry import MIXERS
 from mixssl.structures import MixedView
-
-__all__ = ["MixUp"]
 
 
 @MIXERS.register_module()

@@ -3,12 +3,8 @@
 Shapes: N pairs, B blocks along each side of an image, L levels, n = B·B.
 """
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
-
-__all__ = ["assign", "label_energy", "label_grid"]
 
 COOLING = (2.0, 1.4, 1.0, 0.7, 0.5, 0.35, 0.25, 0.15, 0.1, 0.05)
 """Temperatures of the annealing, in units of the mean unary range."""

@@ -1,7 +1,5 @@
 """PuzzleMix: masks that keep what is salient in both images, and blocks moved to where the masks show them."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from math import comb, gcd
 from typing import NamedTuple
@@ -17,8 +15,6 @@ from mixssl.mixing.policies.puzzle_solvers import assign, label_grid
 from mixssl.mixing.saliency import center_surround
 from mixssl.registry import MIXERS
 from mixssl.structures import MixedView
-
-__all__ = ["Draw", "PuzzleMix", "block_saliency", "label_costs", "move_blocks", "transport_cost"]
 
 _PIXEL_STD = 0.25
 """About what normalisation divides pixels in [0, 1] by: the smoothness weights are meant for those."""

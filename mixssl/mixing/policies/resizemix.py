@@ -1,7 +1,5 @@
 """ResizeMix: a whole image, made small, pasted into another."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import torch
@@ -13,8 +11,6 @@ from mixssl.mixing.policies.base import Policy
 from mixssl.mixing.sampling import inner_boxes, uniform
 from mixssl.registry import MIXERS
 from mixssl.structures import MixedView
-
-__all__ = ["ResizeMix", "resize_mixture", "resize_paste"]
 
 
 @MIXERS.register_module()

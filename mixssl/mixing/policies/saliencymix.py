@@ -1,7 +1,5 @@
 """SaliencyMix: CutMix whose box lies where the partner has something to show."""
 
-from __future__ import annotations
-
 import torch
 from mmengine.dist import broadcast
 from torch import Tensor
@@ -12,8 +10,6 @@ from mixssl.mixing.saliency import center_surround
 from mixssl.mixing.sampling import clip_boxes, half_sides
 from mixssl.registry import MIXERS
 from mixssl.structures import MixedView
-
-__all__ = ["SaliencyMix", "salient_points"]
 
 
 @MIXERS.register_module()

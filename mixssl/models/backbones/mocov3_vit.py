@@ -1,7 +1,5 @@
 """A vision transformer whose fixed positions are where they belong, and that may leave out tokens."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import torch
@@ -10,8 +8,6 @@ from mmpretrain.models.utils import build_2d_sincos_position_embedding
 from torch import Tensor, nn
 
 from mixssl.registry import MODELS
-
-__all__ = ["MoCoV3ViT"]
 
 
 @MODELS.register_module()

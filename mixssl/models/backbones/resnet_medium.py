@@ -1,13 +1,9 @@
 """A ResNet for images between CIFAR's and ImageNet's."""
 
-from __future__ import annotations
-
 from mmcv.cnn import build_conv_layer
 from mmpretrain.models import ResNet
 
 from mixssl.registry import MODELS
-
-__all__ = ["ResNetMedium"]
 
 
 @MODELS.register_module()

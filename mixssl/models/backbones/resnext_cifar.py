@@ -1,12 +1,8 @@
 """A ResNeXt for small images."""
 
-from __future__ import annotations
-
 from mmpretrain.models import ResNet_CIFAR, ResNeXt
 
 from mixssl.registry import MODELS
-
-__all__ = ["ResNeXtCIFAR"]
 
 
 @MODELS.register_module()

@@ -1,7 +1,5 @@
 """A classifier that learns from mixtures whose masks a network makes, which learns along."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from copy import deepcopy
 from typing import Any
@@ -25,8 +23,6 @@ from mixssl.models.momentum import FollowsOptimizer, FusedCosineEMA
 from mixssl.models.parts import render_learned
 from mixssl.registry import MODELS
 from mixssl.structures import MixedView
-
-__all__ = ["AMixClassifier"]
 
 HEADS = {"clean": "head", "mixed": "mixed_head"}
 """Attribute of the head that is trained on clean images, and on mixtures."""

@@ -1,7 +1,5 @@
 """How well a mixture is told to be of two labels: the losses of AMix's Table 1, for a head and its features."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -12,8 +10,6 @@ from torch.nn import functional as F
 
 from mixssl.models.losses import two_way_cross_entropy
 from mixssl.structures import MixedView
-
-__all__ = ["LABEL_LOSSES", "Judged", "batch_targets", "check_head", "mixed_label_loss"]
 
 
 class Judged(NamedTuple):

@@ -1,7 +1,5 @@
 """A classifier that learns from mixtures of labelled images, by any mixer of this package."""
 
-from __future__ import annotations
-
 from functools import partial
 from typing import Any, ClassVar
 
@@ -20,8 +18,6 @@ from mixssl.models.classifiers.label_losses import (
 from mixssl.models.encoder_options import EncoderOptions
 from mixssl.registry import MIXERS, MODELS
 from mixssl.structures import MixedView
-
-__all__ = ["MixClassifier"]
 
 
 @MODELS.register_module()

@@ -1,7 +1,5 @@
 """The data preprocessor that mixes: views first where none came, then normalisation, then mixtures, on the device."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,8 +11,6 @@ from mixssl.augmentation import Views
 from mixssl.mixing import Mixer, StepRandom
 from mixssl.registry import MIXERS, MODELS
 from mixssl.utils.errors import ConfigError
-
-__all__ = ["InstanceMixDataPreprocessor"]
 
 
 @MODELS.register_module()

@@ -1,7 +1,5 @@
 """A pre-trained backbone in a detector: every tensor arrives, or nothing starts."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import torch
@@ -13,8 +11,6 @@ from mixssl.registry import WEIGHT_INITIALIZERS
 from mixssl.utils.checkpoints import Checkpoint, mismatch, part_of, read_checkpoint
 from mixssl.utils.config_checks import check_start
 from mixssl.utils.errors import ConfigError
-
-__all__ = ["PretrainedBackbone", "backbone_places"]
 
 RANDOM = "random"
 """In place of a file: a start from random weights, asked for by name so that it never happens by mistake."""

@@ -1,7 +1,5 @@
 """The last stage of a ResNet, moved from the backbone to the regions."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from mmcv.cnn import build_norm_layer
@@ -10,8 +8,6 @@ from mmpretrain.models.backbones.resnet import ResLayer, ResNet, get_expansion
 from torch import Tensor
 
 from mixssl.registry import MODELS
-
-__all__ = ["Res5Head"]
 
 STAGE = 3
 """Index of the last of the four stages, which ResNet calls ``layer4`` and detection ``res5``."""

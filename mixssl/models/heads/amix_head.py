@@ -1,7 +1,5 @@
 """AMix's label assignment, for the encoder and for the block that makes its masks."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
@@ -9,8 +7,6 @@ from mixssl.mixing import Layout, Mixer
 from mixssl.models.heads.base import MixHead
 from mixssl.registry import MODELS
 from mixssl.structures import BLOCK, AnyTerm, ClusterTerm, EmbeddingId, MixedView, Term, TwoWayTerm
-
-__all__ = ["AMixHead"]
 
 
 @MODELS.register_module()

@@ -1,7 +1,5 @@
 """What every mix head is: mixtures in, terms out."""
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import fields, replace
@@ -12,8 +10,6 @@ from mmengine.model import BaseModule
 
 from mixssl.mixing import Layout, Mixer
 from mixssl.structures import IMAGE, AnyTerm, Blend, EmbeddingId, MixedView, Pair
-
-__all__ = ["MixHead", "epochs_done", "renumbered"]
 
 
 def epochs_done() -> float | None:

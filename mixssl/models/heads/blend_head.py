@@ -1,7 +1,5 @@
 """Label assignment where the target is a mixture too: the mean of the images' embeddings."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import ClassVar
 
@@ -9,8 +7,6 @@ from mixssl.mixing import Mixer
 from mixssl.models.heads.base import MixHead
 from mixssl.registry import MODELS
 from mixssl.structures import Blend, EmbeddingId, MixedView, Term
-
-__all__ = ["BlendHead"]
 
 
 @MODELS.register_module()

@@ -1,7 +1,5 @@
 """i-Mix's label assignment: virtual labels within the batch, mixed as the images are."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import ClassVar
 
@@ -9,8 +7,6 @@ from mixssl.models.heads.base import MixHead
 from mixssl.models.heads.mixco_head import checked_temperature, semi_positive_terms
 from mixssl.registry import MODELS
 from mixssl.structures import EmbeddingId, MixedView, SoftTerm, Term
-
-__all__ = ["IMixHead", "IMixPredictHead"]
 
 
 @MODELS.register_module()

@@ -1,7 +1,5 @@
 """Label assignment of local/global CutMix: mixtures compared whole, inside their boxes and outside."""
 
-from __future__ import annotations
-
 from abc import abstractmethod
 from collections.abc import Sequence
 
@@ -9,8 +7,6 @@ from mixssl.mixing import Layout
 from mixssl.models.heads.base import MixHead
 from mixssl.registry import MODELS
 from mixssl.structures import GLOBAL, IMAGE, LOCAL, EmbeddingId, MixedView, Term
-
-__all__ = ["InterLocalGlobalHead", "IntraLocalGlobalHead"]
 
 
 class _LocalGlobalHead(MixHead):

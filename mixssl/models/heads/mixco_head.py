@@ -1,7 +1,5 @@
 """MixCo's label assignment: a mixture is told apart from everything but its two images, under one softmax."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import ClassVar
 
@@ -11,8 +9,6 @@ from mixssl.mixing import Layout
 from mixssl.models.heads.base import MixHead
 from mixssl.registry import MODELS
 from mixssl.structures import EmbeddingId, MixedView, SoftTerm
-
-__all__ = ["MixCoHead", "checked_temperature", "semi_positive_terms"]
 
 
 @MODELS.register_module()

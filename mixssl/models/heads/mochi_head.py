@@ -1,7 +1,5 @@
 """MoCHi: negatives mixed from the hardest ones in the queue, and from them and the query."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import torch
@@ -12,8 +10,6 @@ from torch.nn import functional as F
 from mixssl.mixing import StepRandom
 from mixssl.models.heads.base import epochs_done
 from mixssl.registry import MODELS
-
-__all__ = ["MoCHiDraw", "MoCHiHead", "synthesize"]
 
 
 class MoCHiDraw(NamedTuple):

@@ -1,7 +1,5 @@
 """Label assignment for mixtures of views that come in several sizes."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,8 +7,6 @@ from mixssl.mixing import Layout, Mixer, MultiScale
 from mixssl.models.heads.base import MixHead, renumbered
 from mixssl.registry import MODELS
 from mixssl.structures import MixedView
-
-__all__ = ["MultiScaleHead"]
 
 
 @MODELS.register_module()

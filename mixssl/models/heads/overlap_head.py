@@ -1,7 +1,5 @@
 """Labels by overlap: mixtures are told apart from clean images and from other mixtures, by what they share."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import ClassVar
 
@@ -14,8 +12,6 @@ from mixssl.models.heads.mixco_head import checked_temperature
 from mixssl.models.losses import overlap_shares
 from mixssl.registry import MODELS
 from mixssl.structures import EmbeddingId, MixedView, SoftTerm
-
-__all__ = ["OverlapHead"]
 
 
 @MODELS.register_module()

@@ -1,7 +1,5 @@
 """RegionCL's label assignment: each region of a mixture belongs to its own image, and not to the other's."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import ClassVar
 
@@ -9,8 +7,6 @@ from mixssl.mixing import Layout
 from mixssl.models.heads.base import MixHead
 from mixssl.registry import MODELS
 from mixssl.structures import CANVAS, PASTE, EmbeddingId, MixedView, Term
-
-__all__ = ["RegionCLHead"]
 
 
 @MODELS.register_module()

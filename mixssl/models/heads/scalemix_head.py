@@ -1,15 +1,11 @@
 """Label assignment for mixtures of crops of one image: there is nothing to weigh."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from mixssl.mixing import Layout, Mixer
 from mixssl.models.heads.base import MixHead
 from mixssl.registry import MODELS
 from mixssl.structures import EmbeddingId, MixedView, Term
-
-__all__ = ["ScaleMixHead"]
 
 
 @MODELS.register_module()

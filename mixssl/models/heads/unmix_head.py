@@ -1,7 +1,5 @@
 """Un-Mix's label assignment: a mixture belongs to both of its images, by λ."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import ClassVar
 
@@ -9,8 +7,6 @@ from mixssl.mixing import Layout, Mixer
 from mixssl.models.heads.base import MixHead
 from mixssl.registry import MODELS
 from mixssl.structures import EmbeddingId, MixedView, Pair, Term
-
-__all__ = ["UnMixHead"]
 
 
 @MODELS.register_module()

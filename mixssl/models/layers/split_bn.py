@@ -1,14 +1,10 @@
 """Batch normalisation in groups, as several devices would do it."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mixssl.registry import MODELS
-
-__all__ = ["SplitBN"]
 
 
 @MODELS.register_module()

@@ -1,7 +1,5 @@
 """InfoNCE: one positive, or a soft label, against negatives that several terms share."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,8 +7,6 @@ import torch
 from mmpretrain.models import ContrastiveHead
 from torch import Tensor
 from torch.nn import functional as F
-
-__all__ = ["contrastive_loss", "info_nce", "queue_candidates", "soft_info_nce", "with_negative"]
 
 
 def contrastive_loss(head: Any, positive: Tensor, negatives: Tensor) -> Tensor:

@@ -1,7 +1,5 @@
 """NT-Xent of two views, paired in more than one way."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import torch
@@ -9,8 +7,6 @@ from mmengine.dist import get_rank
 from torch import Tensor
 
 from mixssl.utils.distributed import gather_rows
-
-__all__ = ["nt_xent"]
 
 
 def nt_xent(

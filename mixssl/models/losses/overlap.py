@@ -1,11 +1,7 @@
 """How much of what two mixtures show is the same."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
-
-__all__ = ["overlap_shares"]
 
 
 def overlap_shares(index: Tensor, partner: Tensor, lam: Tensor) -> Tensor:

@@ -1,12 +1,8 @@
 """Relations between features: a student learns to be as near to others as its teacher is."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 from torch.nn import functional as F
-
-__all__ = ["divergence", "token_divergence"]
 
 
 def divergence(target_logits: Tensor, online_logits: Tensor) -> Tensor:

@@ -3,13 +3,9 @@
 Shapes: N rows of this device, K prototypes.
 """
 
-from __future__ import annotations
-
 import torch
 from mmengine.dist import all_reduce, get_world_size
 from torch import Tensor
-
-__all__ = ["sinkhorn", "swapped_prediction"]
 
 _STABILISER = 1e-12
 

@@ -1,11 +1,7 @@
 """The choice between two: is a mixture more like the one image or the other?"""
 
-from __future__ import annotations
-
 from torch import Tensor
 from torch.nn import functional as F
-
-__all__ = ["two_way_cross_entropy"]
 
 
 def two_way_cross_entropy(own: Tensor, other: Tensor, lam: Tensor) -> Tensor:

@@ -3,13 +3,9 @@
 Shapes: G groups, n rows of a group, D size of an embedding.
 """
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 from torch.nn import functional as F
-
-__all__ = ["check_rows", "normalized_mse", "whiten", "whiten_groups"]
 
 
 def whiten(groups: Tensor, eps: float = 0.0) -> Tensor:

@@ -3,12 +3,8 @@
 Shapes: n rows, D numbers per feature, K clusters.
 """
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
-
-__all__ = ["cluster_means", "cluster_sizes", "first_of_each", "nearest", "two_means"]
 
 CHUNK = 65536
 """Rows summed at a time: bounds the memory of their one-hot labels."""

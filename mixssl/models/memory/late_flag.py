@@ -1,11 +1,7 @@
 """Asking the device a question and taking the answer when it has long been there."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
-
-__all__ = ["LateFlag"]
 
 
 class LateFlag:

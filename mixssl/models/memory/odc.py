@@ -1,7 +1,5 @@
 """Clusters that are found while the features are learned."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 
@@ -24,8 +22,6 @@ from mixssl.models.memory.queue import Staged
 from mixssl.registry import MODELS
 from mixssl.structures import ClusterTerm
 from mixssl.utils.distributed import gather_rows
-
-__all__ = ["ODC"]
 
 
 @MODELS.register_module()

@@ -1,23 +1,11 @@
 """What a queue of keys needs: keys encoded in a shuffled order, staged until the optimizer steps, then enqueued."""
 
-from __future__ import annotations
-
 from collections import deque
 from typing import TypeVar
 
 import torch
 from mmengine.dist import all_gather, broadcast, get_rank, get_world_size
 from torch import Tensor
-
-__all__ = [
-    "Staged",
-    "batch_shuffle",
-    "batch_unshuffle",
-    "check_queue",
-    "enqueue",
-    "local_rows",
-    "queue_length",
-]
 
 _Batch = TypeVar("_Batch")
 LENGTHS = {

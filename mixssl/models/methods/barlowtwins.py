@@ -1,7 +1,5 @@
 """Barlow Twins: the embeddings of two views correlate dimension by dimension, and in nothing else."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import torch
@@ -14,8 +12,6 @@ from mixssl.models.methods.base import MixtureMethod
 from mixssl.registry import MODELS
 from mixssl.structures import Blend, EmbeddingId, Term, View
 from mixssl.utils.distributed import sum_over_devices
-
-__all__ = ["MixBarlowTwins"]
 
 
 @MODELS.register_module()

@@ -1,7 +1,5 @@
 """The training step that every method shares: what is encoded when, and what is compared with what."""
 
-from __future__ import annotations
-
 from abc import abstractmethod
 from collections.abc import Sequence
 from contextlib import ExitStack, nullcontext
@@ -41,8 +39,6 @@ if TYPE_CHECKING:
     from mmpretrain.models import BaseSelfSupervisor as _Algorithm
 else:
     _Algorithm = object
-
-__all__ = ["MixtureMethod"]
 
 
 class MixtureMethod(FollowsOptimizer, EncoderOptions, _Algorithm):

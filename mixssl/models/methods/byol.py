@@ -1,7 +1,5 @@
 """BYOL: each view predicts what a momentum encoder makes of the other."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from mmengine.model import BaseAveragedModel
@@ -13,8 +11,6 @@ from mixssl.models.methods.prediction import prediction_losses
 from mixssl.models.parts import add_regions
 from mixssl.registry import MODELS
 from mixssl.structures import IMAGE, EmbeddingId, Term
-
-__all__ = ["MixBYOL"]
 
 
 @MODELS.register_module()

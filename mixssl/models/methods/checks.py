@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
 SET_CLUSTERS = "set clusters on the model, like dict(type='mixssl.ODC', num_images=100000), and add mixssl.ODCHook"
 
-__all__ = ["check_arguments", "check_mixture", "require_joinable"]
-
 
 def check_arguments(method: type, given: Iterable[str]) -> None:
     """Raises a TypeError that names the method, not the base class in which an argument is left over."""

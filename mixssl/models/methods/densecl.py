@@ -1,7 +1,5 @@
 """DenseCL: MoCo's loss on whole images, and the same on matched places of the feature map."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,8 +15,6 @@ from mixssl.models.memory import Staged, batch_shuffle, batch_unshuffle, check_q
 from mixssl.models.methods.base import MixtureMethod
 from mixssl.registry import MODELS
 from mixssl.structures import IMAGE, AnyTerm, EmbeddingId, MixedView, Pair, Term, View
-
-__all__ = ["MixDenseCL"]
 
 _DENSE = "dense"
 """Region of an embedding per place of the map, (M, D, S), S places."""

@@ -1,7 +1,5 @@
 """DINO: a student predicts what a momentum teacher makes of other crops, without negatives."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from itertools import groupby
 from typing import Any
@@ -21,8 +19,6 @@ from mixssl.models.momentum import FusedCosineEMA
 from mixssl.models.necks import DINONeck
 from mixssl.registry import MODELS
 from mixssl.structures import AnyTerm, EmbeddingId, MixedView, Term, View
-
-__all__ = ["MixDINO"]
 
 _MEAN = "mean"
 """Region under which the mean of the teacher's scores travels to the centre."""

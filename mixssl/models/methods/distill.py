@@ -1,7 +1,5 @@
 """Distillation: a student learns how near a frozen teacher finds images to each other, and places of an image."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 
@@ -30,8 +28,6 @@ from mixssl.structures import (
     View,
 )
 from mixssl.utils.errors import ConfigError
-
-__all__ = ["MixDistill"]
 
 _PLACES = "places"
 """Region of a feature per place, (M, D, h, w), not normalised."""

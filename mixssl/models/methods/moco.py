@@ -1,7 +1,5 @@
 """MoCo v1 and v2, asymmetric and symmetric, with regions and at several sizes."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from operator import attrgetter
 from typing import Any
@@ -38,8 +36,6 @@ from mixssl.structures import (
     View,
     evenly,
 )
-
-__all__ = ["MixMoCo"]
 
 
 @MODELS.register_module()

@@ -1,7 +1,5 @@
 """MoCo v3: symmetric, with a predictor, negatives from the batches of all devices, for ResNets and ViTs."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,8 +13,6 @@ from torch.nn import functional as F
 from mixssl.models.methods.base import MixtureMethod
 from mixssl.registry import MODELS
 from mixssl.structures import AnyTerm, EmbeddingId, MixedView, Term, View
-
-__all__ = ["MixMoCoV3"]
 
 _GATHERED = "gathered"
 """Region under which the keys of all devices travel beside those of this one."""

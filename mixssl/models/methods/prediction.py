@@ -1,7 +1,5 @@
 """What methods share that predict one view's target from another view."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 
@@ -9,8 +7,6 @@ import torch
 from torch import Tensor, nn
 
 from mixssl.structures import Term
-
-__all__ = ["prediction_losses"]
 
 
 def prediction_losses(

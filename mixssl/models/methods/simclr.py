@@ -1,7 +1,5 @@
 """SimCLR: views of the same image against the views of all others, within the batch of all devices."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import torch
@@ -16,8 +14,6 @@ from mixssl.models.parts import add_regions
 from mixssl.registry import MODELS
 from mixssl.structures import IMAGE, EmbeddingId, Term, View
 from mixssl.utils.distributed import gather_rows
-
-__all__ = ["MixSimCLR"]
 
 
 @MODELS.register_module()

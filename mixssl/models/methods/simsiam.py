@@ -1,7 +1,5 @@
 """SimSiam: each view predicts the projection of the other, which receives no gradient."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from mmpretrain.models import SimSiam
@@ -11,8 +9,6 @@ from mixssl.models.methods.base import MixtureMethod
 from mixssl.models.methods.prediction import prediction_losses
 from mixssl.registry import MODELS
 from mixssl.structures import EmbeddingId, Term, View, evenly
-
-__all__ = ["MixSimSiam"]
 
 
 @MODELS.register_module()

@@ -1,7 +1,5 @@
 """SwAV: views predict each other's codes over prototypes."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Sequence
 from itertools import groupby
@@ -18,8 +16,6 @@ from mixssl.models.memory import Staged
 from mixssl.models.methods.base import MixtureMethod
 from mixssl.registry import MODELS
 from mixssl.structures import AnyTerm, EmbeddingId, MixedView, Step, Term, View
-
-__all__ = ["MixSwAV"]
 
 _EMBEDDING = "embedding"
 """Region under which an embedding travels beside its scores, on its way to the queue."""

@@ -1,7 +1,5 @@
 """VICReg: the embeddings of two views agree, vary from image to image, and do not repeat themselves."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,8 +12,6 @@ from mixssl.models.methods.base import MixtureMethod
 from mixssl.registry import MODELS
 from mixssl.structures import BLOCK, AnyTerm, EmbeddingId, MixedView, Pair, Term
 from mixssl.utils.distributed import gather_rows
-
-__all__ = ["MixVICReg"]
 
 
 @MODELS.register_module()

@@ -1,7 +1,5 @@
 """W-MSE: no negatives and no momentum encoder, embeddings are kept apart by whitening them."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
@@ -15,8 +13,6 @@ from mixssl.models.losses import check_rows, normalized_mse, whiten_groups
 from mixssl.models.methods.base import MixtureMethod
 from mixssl.registry import MODELS
 from mixssl.structures import AnyTerm, EmbeddingId, MixedView, Term, View
-
-__all__ = ["MixWMSE"]
 
 
 @MODELS.register_module()

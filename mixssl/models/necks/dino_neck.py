@@ -1,7 +1,5 @@
 """DINO's projection head: an MLP to a sphere, and scores of prototypes on it."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from itertools import pairwise
 
@@ -12,8 +10,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mixssl.registry import MODELS
-
-__all__ = ["DINONeck"]
 
 
 @MODELS.register_module()

@@ -1,7 +1,5 @@
 """From what a backbone gives, maps or tokens, to one feature per image or per place, in the teacher's width."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,8 +7,6 @@ from mmengine.model import BaseModule
 from torch import Tensor, nn
 
 from mixssl.registry import MODELS
-
-__all__ = ["DistillNeck", "FeaturePool", "extra_tokens", "feature_map"]
 
 
 def extra_tokens(backbone: Any) -> int:

@@ -1,7 +1,5 @@
 """Convolutions that see images together with their share λ of the mixture."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -10,8 +8,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mixssl.models.necks.mask_ops import at_least_float32, finite
-
-__all__ = ["AdaptiveLam", "ChannelLam", "FixedLam", "LamConv", "NoLam", "Part"]
 
 
 class Part(NamedTuple):

@@ -3,23 +3,11 @@
 Shapes: N images, M rows of a mixture, C channels, h and w of a feature map, H and W of an image.
 """
 
-from __future__ import annotations
-
 from functools import lru_cache
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-
-__all__ = [
-    "adjust_mask",
-    "at_least_float32",
-    "finite",
-    "normalise",
-    "to_maps",
-    "token_grid",
-    "upsample",
-]
 
 LIMIT = 65504.0
 """The largest number of half precision: what features are expected to stay below."""

@@ -15,8 +15,6 @@ from mixssl.models.necks.lam_conv import AdaptiveLam, ChannelLam, FixedLam, LamC
 from mixssl.models.necks.mask_ops import at_least_float32, finite, normalise, to_maps, upsample
 from mixssl.registry import MODELS
 
-__all__ = ["MixBlock", "MixBlockPlus", "require_choice"]
-
 _ENCODINGS = {"adaptive": AdaptiveLam, "fixed": FixedLam, "channel": ChannelLam, "none": NoLam}
 _UPSAMPLING = ("bilinear", "nearest")
 _PREDICTED = ("own", "partner", "sum", "softmax")

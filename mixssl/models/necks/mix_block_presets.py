@@ -1,14 +1,10 @@
 """Mix blocks with the options of the authors' code."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 
 from mixssl.models.necks.mix_block import MixBlock, MixBlockPlus, require_choice
 from mixssl.registry import MODELS
-
-__all__ = ["PRESETS", "preset_mix_block"]
 
 PRESETS: dict[str, tuple[Callable[..., MixBlock], dict[str, Any]]] = {
     "automix": (MixBlock, {"predicted": "partner"}),

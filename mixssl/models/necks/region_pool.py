@@ -1,7 +1,5 @@
 """Embeddings of regions: a feature map averaged inside and outside of each image's box."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import torch
@@ -11,8 +9,6 @@ from torch.nn import functional as F
 
 from mixssl.registry import MODELS
 from mixssl.structures import CANVAS, GLOBAL, LOCAL, PASTE
-
-__all__ = ["RegionPool", "cell_weights", "interpolation_matrix", "region_weights"]
 
 
 @MODELS.register_module()

@@ -13,8 +13,6 @@ from mixssl.structures import AnyTerm, EmbeddingId, Step, View
 if TYPE_CHECKING:
     from mixssl.models.methods import MixtureMethod
 
-__all__ = ["Part", "teacher_in_place"]
-
 
 class Part:
     """A part that a model has or has not: the moments of a step at which it may act, each of which does nothing here.

@@ -20,8 +20,6 @@ from mixssl.structures import AnyTerm, ClusterTerm, EmbeddingId, Step, View
 if TYPE_CHECKING:
     from mixssl.models.methods import MixtureMethod
 
-__all__ = ["Clusters"]
-
 CLEAN = EmbeddingId(0)
 """The embedding that is remembered and whose clusters are learned."""
 

@@ -21,8 +21,6 @@ from mixssl.structures import BLOCK, AnyTerm, MixedView, Step, select
 if TYPE_CHECKING:
     from mixssl.models.methods import MixtureMethod
 
-__all__ = ["LearnedMasks", "render_learned"]
-
 
 class LearnedMasks(Part):
     """What AMix adds to a step: a Mix Block that makes the masks, and learns from mixtures of its own.

@@ -16,8 +16,6 @@ from mixssl.structures import CANVAS, GLOBAL, LOCAL, PASTE, EmbeddingId, View
 if TYPE_CHECKING:
     from mixssl.models.methods import MixtureMethod
 
-__all__ = ["Cells", "Regions", "add_regions"]
-
 
 class Regions(Part):
     """Pools the maps of a view over regions, by a neck that trains and, for targets, a momentum copy of it.
