@@ -26,6 +26,7 @@ ELSEWHERE = {
     "pip install torch==": "tests/test_installed.py",
     "pip install --no-deps .": "tests/test_installed.py",
     "mim train": "tests/test_installed.py",
+    "tools/study.py": "tests/test_cli/test_study/test_work.py",
     "make demo": "tests/test_tools/test_demo.py",
     "make det": "tests/test_packaging.py",
     "mixssl pretrain": "tests/test_cli/test_pretrain.py",

@@ -6,7 +6,7 @@ from mixssl.datasets.digit_scenes import DigitScenes
 from mixssl.datasets.digits import Digits
 from mixssl.datasets.in_memory import InMemory
 from mixssl.datasets.stl10 import STL10
-from mixssl.datasets.subsets import class_balanced_subset, listed_subset
+from mixssl.datasets.subsets import class_balanced_subset, class_slice, listed_subset
 from mixssl.datasets.tiny_imagenet import TinyImageNet
 from mixssl.datasets.transforms import GaussianNoise, KeepDifficult, PackImages
 from mixssl.datasets.xml_boxes import XMLBoxes
@@ -25,5 +25,6 @@ __all__ = [
     "TinyImageNet",
     "XMLBoxes",
     "class_balanced_subset",
+    "class_slice",
     "listed_subset",
 ]

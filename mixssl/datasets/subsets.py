@@ -30,12 +30,7 @@ def class_balanced_subset(
             f"ClassBalancedSubset: fraction is {fraction}; it must be above 0 and at most 1 (0.1 is ten percent)."
         )
     whole = _built(dataset)
-    found = [whole.get_data_info(i).get("gt_label") for i in range(len(whole))]
-    if any(not isinstance(label, int) for label in found):
-        raise ConfigError(
-            f"ClassBalancedSubset: a sample of {type(whole).__name__} has no label, or several; take a labelled split."
-        )
-    labels = torch.tensor(found)
+    labels = _labels(whole, "ClassBalancedSubset")
     generator = torch.Generator().manual_seed(seed)
     chosen = []
     for label in labels.unique():
@@ -43,6 +38,36 @@ def class_balanced_subset(
         number = max(1, round(fraction * len(own)))
         chosen.append(own[torch.randperm(len(own), generator=generator)[:number]])
     return whole.get_subset(torch.cat(chosen).sort().values.tolist())
+
+
+@DATASETS.register_module(name="ClassSlice")
+def class_slice(
+    dataset: dict | BaseDataset, start: int | None = None, stop: int | None = None
+) -> BaseDataset:
+    """Images ``[start:stop]`` of every class in the data set's order: no draw, and small sets lie in larger ones.
+
+    ``stop=250`` takes the first 250 of each class, ``start=-300`` the last 300.
+
+    Args:
+        dataset: A labelled data set, or its config.
+        start: As in Python's slices.
+        stop: As in Python's slices.
+
+    Raises:
+        ConfigError: Images without a label, or a class of which nothing is left.
+    """
+    whole = _built(dataset)
+    labels = _labels(whole, "ClassSlice")
+    chosen = []
+    for label in labels.unique().tolist():
+        own = (labels == label).nonzero()[:, 0].tolist()[start:stop]
+        if not own:
+            raise ConfigError(
+                f"ClassSlice: [{start}:{stop}] leaves no image of class {label}, which has {(labels == label).sum()}; "
+                "take other ends"
+            )
+        chosen += own
+    return whole.get_subset(sorted(chosen))
 
 
 @DATASETS.register_module(name="ListedSubset")
@@ -84,3 +109,13 @@ def _built(dataset: dict | BaseDataset) -> BaseDataset:
     whole = DATASETS.build(dataset) if isinstance(dataset, dict) else dataset
     whole.full_init()
     return whole
+
+
+def _labels(whole: BaseDataset, name: str) -> torch.Tensor:
+    """The label of every image, (N,); a ConfigError in the name of a part where one has none."""
+    found = [whole.get_data_info(i).get("gt_label") for i in range(len(whole))]
+    if any(not isinstance(label, int) for label in found):
+        raise ConfigError(
+            f"{name}: a sample of {type(whole).__name__} has no label, or several; take a labelled split."
+        )
+    return torch.tensor(found)

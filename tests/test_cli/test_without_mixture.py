@@ -22,6 +22,7 @@ from mixssl.registry import MODELS
 
 ROOT = Path(__file__).parents[2] / "configs"
 METHODS_OWN = {
+    "MixBYOL": {"end_momentum"},
     "MixMoCo": {
         "symmetric",
         "key_views",

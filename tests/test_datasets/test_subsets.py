@@ -11,7 +11,7 @@ import pytest
 import torch
 from mmengine.dataset import BaseDataset
 
-from mixssl.datasets import Digits, class_balanced_subset, listed_subset
+from mixssl.datasets import Digits, class_balanced_subset, class_slice, listed_subset
 from mixssl.registry import DATASETS
 from mixssl.utils.errors import ConfigError
 
@@ -108,3 +108,26 @@ class TestBadInput:
     def test_no_list(self, folder: Path) -> None:
         with pytest.raises(ConfigError, match="there is no list"):
             listed_subset({"type": "mixssl.Digits"}, str(folder / "none.txt"))
+
+
+def test_a_slice_of_every_class() -> None:
+    whole = Digits()
+    labels = whole.get_gt_labels()
+    few, more, last = (
+        class_slice({"type": "mixssl.Digits"}, start, stop)
+        for start, stop in ((None, 3), (None, 5), (-2, None))
+    )
+    assert np.bincount(few.get_gt_labels()).tolist() == [3] * 10
+    assert np.bincount(last.get_gt_labels()).tolist() == [2] * 10
+
+    def images(part: BaseDataset) -> set[bytes]:
+        return {part.get_data_info(i)["img"].tobytes() for i in range(len(part))}
+
+    first = [np.flatnonzero(labels == label)[0] for label in range(10)]
+    assert {whole.get_data_info(int(i))["img"].tobytes() for i in first} <= images(few)
+    assert images(few) < images(more) and not images(more) & images(last)
+
+
+def test_a_slice_that_leaves_nothing() -> None:
+    with pytest.raises(ConfigError, match=r"\[1000:None\] leaves no image of class 0, which has"):
+        class_slice(Digits(), 1000)

@@ -31,6 +31,7 @@ from support.tiny import build, sgd, total, views
 from torch.nn import functional as F
 
 from mixssl.mixing import global_mixture
+from mixssl.utils.errors import ConfigError
 
 PARENT = "mmpretrain.BYOL"
 
@@ -145,6 +146,19 @@ def test_under_accumulation_the_target_moves_once_per_step_and_its_momentum_keep
             after = (1 - rate) * before + rate * online
             assert torch.allclose(model.target_net.module[0].conv1.weight, after, atol=1e-7)
     assert steps == [1, 1, 1, 1, 5, 5, 5, 5, 9]
+
+
+def test_a_momentum_that_ends_as_it_begins_is_constant() -> None:
+    model = build(byol(base_momentum=0.05, end_momentum=0.05))
+    wrapper = OptimWrapper(sgd(model))
+    for step in range(3):
+        before = model.target_net.module[0].conv1.weight.clone()
+        online = model.backbone.conv1.weight.clone()
+        model.train_step(batch(step), wrapper)
+    after = 0.95 * before + 0.05 * online
+    assert torch.allclose(model.target_net.module[0].conv1.weight, after, atol=1e-7)
+    with pytest.raises(ConfigError, match=r"end_momentum of MixBYOL is 1\.5 and must lie in"):
+        build(byol(end_momentum=1.5))
 
 
 def test_a_run_of_unknown_length_is_refused_before_anything_moves(

@@ -22,7 +22,7 @@ from mixssl.engine.atomic_writes import write_atomically, write_json
 from mixssl.utils.errors import ConfigError
 from mixssl.utils.names import UNTRAINED
 
-__all__ = ["Experiment", "Run"]
+__all__ = ["LOG", "RECORD", "Experiment", "Run", "last_line", "read_record"]
 
 LOG, RECORD = "log.txt", "run.json"
 
@@ -85,7 +85,7 @@ class Experiment:
             KeyboardInterrupt: Stopped from outside, as was the process that trained: a later call goes on there.
         """
         run = Run(variant.name, seed, self.folder_of(variant) / f"seed_{seed}")
-        record = _read(run.folder / RECORD)
+        record = read_record(run.folder / RECORD)
         try:
             if variant.epochs and "checkpoint" not in record:
                 self._train(variant, run, record)
@@ -112,7 +112,7 @@ class Experiment:
             command += [word for word in self.train_options if word.startswith("--amp")]
             what = f"measuring the cost of {variant.name!r}"
             write_json(self._figures(command, "--json", folder, what), path)
-        return _read(path)
+        return read_record(path)
 
     def folder_of(self, variant: Variant) -> Path:
         """Of all runs of a variant."""
@@ -133,7 +133,7 @@ class Experiment:
             write_json(record, run.folder / RECORD)
         checkpoint = run.folder / f"epoch_{variant.epochs}.pth"
         if not checkpoint.is_file():
-            raise ConfigError(f"training left no {checkpoint.name}: {_last_line(run.folder)}")
+            raise ConfigError(f"training left no {checkpoint.name}: {last_line(run.folder)}")
         record |= {"checkpoint": checkpoint.name, "command": shlex.join(command), **circumstances()}
         write_json(record, run.folder / RECORD)
 
@@ -171,7 +171,7 @@ class Experiment:
         path = folder / ".figures.json"
         path.unlink(missing_ok=True)
         self._call([*command, option, str(path)], folder, what)
-        figures = _read(path)
+        figures = read_record(path)
         path.unlink()
         return figures
 
@@ -182,7 +182,7 @@ class Experiment:
         if code in (128 + signal.SIGINT, -signal.SIGINT):
             raise KeyboardInterrupt
         if code:
-            raise ConfigError(f"{what} ended with code {code}: {_last_line(folder)}")
+            raise ConfigError(f"{what} ended with code {code}: {last_line(folder)}")
 
 
 def call(command: Sequence[str], log: Path) -> int:
@@ -211,11 +211,12 @@ def call(command: Sequence[str], log: Path) -> int:
             raise
 
 
-def _read(path: Path) -> dict[str, Any]:
+def read_record(path: Path) -> dict[str, Any]:
+    """A file of figures; empty if it is not there."""
     return json.loads(path.read_text()) if path.is_file() else {}
 
 
-def _last_line(folder: Path) -> str:
+def last_line(folder: Path) -> str:
     """What the process in a folder said last, and where the rest is."""
     path = folder / LOG
     lines = path.read_text(errors="replace").split("\n") if path.is_file() else []

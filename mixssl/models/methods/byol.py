@@ -11,6 +11,7 @@ from mixssl.models.methods.prediction import prediction_losses
 from mixssl.models.parts import add_regions
 from mixssl.registry import MODELS
 from mixssl.structures import IMAGE, EmbeddingId, Term
+from mixssl.utils.errors import ConfigError
 
 
 @MODELS.register_module()
@@ -28,6 +29,9 @@ class MixBYOL(MixtureMethod, BYOL):
 
     Args:
         *args: Of mmpretrain's BYOL.
+        end_momentum: Weight of the new value at the end of the run, in [0, 1], to which ``base_momentum`` goes along
+            half a cosine; mmpretrain's and the paper's is 0. With that of ``base_momentum`` it is constant, for runs
+            that are made longer later.
         region_neck: Config of a neck like :class:`~mixssl.models.necks.RegionPool`; None for no regions. Built only
             where the mix head compares regions.
         region_momentum: Whether targets of regions go through a momentum copy of that neck.
@@ -37,8 +41,8 @@ class MixBYOL(MixtureMethod, BYOL):
             ``joint_bn``. ``base_momentum`` is the weight of the new value at the start, 0.01 for a momentum of 0.99.
 
     Raises:
-        ValueError: If regions are compared and ``region_head`` is None; in training, if the length of the run is
-            unknown.
+        ValueError: If ``end_momentum`` is out of range; if regions are compared and ``region_head`` is None; in
+            training, if the length of the run is unknown.
     """
 
     targets_show_maps = True
@@ -48,6 +52,7 @@ class MixBYOL(MixtureMethod, BYOL):
     def __init__(
         self,
         *args: Any,
+        end_momentum: float = 0.0,
         region_neck: dict | None = None,
         region_momentum: bool = True,
         region_head: dict | None = None,
@@ -56,6 +61,11 @@ class MixBYOL(MixtureMethod, BYOL):
         if region_neck is not None:
             self.capabilities = self.capabilities | {"regions"}
         super().__init__(*args, **kwargs)
+        if not 0 <= end_momentum <= 1:
+            raise ConfigError(
+                f"end_momentum of MixBYOL is {end_momentum} and must lie in [0, 1]: it weighs the new value"
+            )
+        self.target_net.end_momentum = end_momentum
         self.region_head = None
         if add_regions(self, region_neck, self.target_net if region_momentum else None):
             if region_head is None:
