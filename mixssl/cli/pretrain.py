@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -183,7 +183,7 @@ def _choices(look: Look, asked: dict[str, Any], place: str) -> list[Choice]:
     facts: dict[str, Any] = {
         "images": look.images,
         "found_channels": look.suggested_channels,
-        "channel_words": ", ".join(f"{n} of {c}" for c, n in sorted(look.channels.items())),
+        "channel_words": _channel_words(look.channels),
         "side": look.shorter[1],
         "one_size": look.one_size,
         "gpu": gpu,
@@ -207,6 +207,15 @@ def _choices(look: Look, asked: dict[str, Any], place: str) -> list[Choice]:
     if _in_memory(look, options):
         choices = choose(facts | {"in_memory": True}, asked)
     return choices
+
+
+def _channel_words(found: Mapping[int, int]) -> str:
+    """How many images have how many channels, by channels to images."""
+    return ", ".join(
+        f"{images} {'image has' if images == 1 else 'images have'} {channels} "
+        f"{'channel' if channels == 1 else 'channels'}"
+        for channels, images in sorted(found.items())
+    )
 
 
 def _held_bytes(look: Look, channels: int) -> int:

@@ -12,15 +12,21 @@ from typing import Any
 
 import cv2
 import numpy as np
+import tifffile
 import torch
 from mmengine.config import Config
 from mmengine.registry import MODELS, DefaultScope
 from mmpretrain.datasets.categories import CUB_CATEGORIES, FGVCAIRCRAFT_CATEGORIES
 from mmpretrain.utils import register_all_modules
+from safetensors.torch import save_file
 from support.detection import shrunk_detector, write_voc
+from support.images import noise, write_folder
 from support.recipes import BATCH, PIXELS, shrunk
 from support.tools import ROOT
+from torchvision.models import resnet50
 
+from mixssl.cli.hand_over import write_backbone
+from mixssl.transfer.backbone_folder import Backbone
 from mixssl.utils.config_checks import LOADERS
 from mixssl.utils.config_hooks import hooks_of
 
@@ -44,9 +50,10 @@ class SmallCheckout:
         (folder / "bin").mkdir()
         for name in ("tools", "mixssl"):
             (folder / name).symlink_to(ROOT / name)
-        python = folder / "bin/python"
-        python.write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
-        python.chmod(0o755)
+        for name, arguments in (("python", ""), ("mixssl", "-m mixssl")):
+            program = folder / "bin" / name
+            program.write_text(f'#!/bin/sh\nexec {sys.executable} {arguments} "$@"\n')
+            program.chmod(0o755)
         (folder / ".venv/bin").mkdir(parents=True)
         (folder / ".venv/bin/activate").write_text(f"PATH={folder}/bin:$PATH\n")
         _write_data(folder / "data")
@@ -65,6 +72,10 @@ class SmallCheckout:
             self.write_checkpoint(_config_named(name, commands), path)
         if "moco_v2_200ep" in commands:
             self._write_authors_checkpoint("moco_v2_200ep_pretrain.pth.tar")
+        if "resnet50.safetensors" in commands:
+            save_file(resnet50().state_dict(), self.folder / "resnet50.safetensors")
+        if "work_dirs/mine/backbone" in commands and "mixssl pretrain" not in commands:
+            _write_backbone(self.folder / "work_dirs/mine/backbone")
         lines = re.split(r"(?<!\\)\n", commands)
         return "\n".join(self._with_checkpoint(line) for line in lines)
 
@@ -78,7 +89,8 @@ class SmallCheckout:
 
     def write_checkpoint(self, config: str, path: Path) -> Path:
         """Saves a config's small model as a run of it would."""
-        cfg = self._write_config(config)
+        whole = "some_run" in path.parts  # to export: other libraries know no narrow ResNet
+        cfg = Config.fromfile(ROOT / config) if whole else self._write_config(config)
         with DefaultScope.overwrite_default_scope("mmpretrain"):
             model = MODELS.build({**cfg.model, "data_preprocessor": cfg.data_preprocessor})
             model.init_weights()
@@ -125,8 +137,16 @@ class SmallCheckout:
 
 
 def _config_named(name: str, commands: str) -> str:
-    """The config whose work directory has this name; of several the one whose folder the commands speak of."""
-    found = [path.relative_to(ROOT) for path in ROOT.glob(f"configs/*/**/{name}.py")]
+    """The config whose work directory has this name; of several the one whose folder the commands speak of.
+
+    What starts from a checkpoint, as fine-tuning does, has not written it.
+    """
+    if name == "some_run":
+        return CIFAR_STEM
+    paths = ROOT.glob(f"configs/*/**/{name}.py")
+    found = [
+        path.relative_to(ROOT) for path in paths if "init_cfg" not in Config.fromfile(path).model
+    ]
     spoken_of = [path for path in found if path.parts[1] in commands]
     ours = [path for path in found if path.parts[1] == "unmix"]
     return (spoken_of or ours or found)[0].as_posix()
@@ -181,10 +201,11 @@ def _narrow_transformer(node: dict[str, Any]) -> None:
 def _few(loader: Any, images: int, detection: bool) -> None:
     loader.update(num_workers=0, persistent_workers=False)
     loader.batch_size = min(loader.get("batch_size", BATCH), BATCH)
-    innermost = loader.dataset
+    innermost, part = loader.dataset, False
     while "dataset" in innermost:
+        part = part or innermost.type in ("mixssl.ClassBalancedSubset", "mixssl.ListedSubset")
         innermost = innermost.dataset
-    if not detection:
+    if not detection and not part:  # a part of all 240 is few
         innermost.indices = images
 
 
@@ -229,8 +250,23 @@ def _rows(number: int) -> Iterator[tuple[int, int]]:
     return ((i, i % 10) for i in range(number))
 
 
+def _write_backbone(folder: Path) -> None:
+    """Writes what ``mixssl pretrain`` hands over, untrained."""
+    config = {"type": "ResNet", "depth": 18, "norm_cfg": {"type": "BN"}, "in_channels": 3}
+    with DefaultScope.overwrite_default_scope("mmpretrain"):
+        state = MODELS.build(config).state_dict()
+    folder.mkdir(parents=True)
+    write_backbone(Backbone(state, config, [127.5] * 3, [64.0] * 3, 32, 32, None, {}), folder)
+
+
 def _write_data(root: Path) -> None:
     """Writes every data set that the documents' commands read, in its published form."""
+    for name, classes in (("my_images", 0), ("other_images", 0), ("few", 0), ("few_labelled", 2)):
+        write_folder(root / name, 24, 40, classes)
+    for i in range(24):
+        (root / "tiles").mkdir(exist_ok=True)
+        bands = noise(i, 40, 40, 5, high=65536)
+        tifffile.imwrite(root / f"tiles/{i}.tif", bands, photometric="minisblack")
     for split, number in (("train", 240), ("test", 32)):
         for i, label in _rows(number):
             _noise(root / f"cifar10/{split}/{CIFAR[label]}/{i}.png", 32, i)

@@ -31,7 +31,7 @@ from mixssl.visualization import build_model
 FACTS: dict[str, Any] = {
     "images": 5000,
     "found_channels": 3,
-    "channel_words": "5000 of 3",
+    "channel_words": "5000 images have 3 channels",
     "side": 32,
     "one_size": (32, 32),
     "gpu": False,
@@ -163,6 +163,7 @@ def test_it_trains_names_what_it_leaves_out_goes_on_and_hands_over(
     text = config.read_text()
     assert text.startswith("# Written by: mixssl pretrain") and "--workers 0" in text
     assert "#   method = 'simclr': " in text
+    assert "#   channels = 3: 3 images have 1 channel, 18 images have 3 channels" in text
     assert not list(out.glob("*.pth"))
     with (out / "unreadable.csv").open() as file:
         assert {record["name"] for record in csv.DictReader(file)} == bad.keys()
