@@ -117,7 +117,8 @@ def prepare_devices(cfg: Config) -> list[str]:
     keep_freed_memory()
     if cfg.get("optim_wrapper") and cfg.optim_wrapper.get("type") == "AmpOptimWrapper":
         raise ConfigError(
-            "mixed precision in float16 (--amp) needs a GPU, and there is none here: take --amp bfloat16"
+            "mixed precision in float16 (--amp, or AmpOptimWrapper in the config) needs a GPU, and there is none "
+            "here: take --amp bfloat16"
         )
     for name in LOADERS:
         if cfg.get(name) is not None:

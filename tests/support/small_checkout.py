@@ -20,12 +20,14 @@ from mmpretrain.datasets.categories import CUB_CATEGORIES, FGVCAIRCRAFT_CATEGORI
 from mmpretrain.utils import register_all_modules
 from safetensors.torch import save_file
 from support.detection import shrunk_detector, write_voc
+from support.first_config import write_first_config
 from support.images import noise, write_folder
 from support.recipes import BATCH, PIXELS, shrunk
 from support.tools import ROOT
 from torchvision.models import resnet50
 
 from mixssl.cli.hand_over import write_backbone
+from mixssl.cli.speed import use_amp
 from mixssl.transfer.backbone_folder import Backbone
 from mixssl.utils.config_checks import LOADERS
 from mixssl.utils.config_hooks import hooks_of
@@ -70,6 +72,8 @@ class SmallCheckout:
         for name, epochs in re.findall(r"work_dirs/(\w+)/epoch_(\d+)\.pth", commands):
             path = self.folder / f"work_dirs/{name}/epoch_{epochs}.pth"
             self.write_checkpoint(_config_named(name, commands), path)
+        if "mine.py" in commands:
+            write_first_config(self.folder).rename(self.folder / "mine.py")
         if "moco_v2_200ep" in commands:
             self._write_authors_checkpoint("moco_v2_200ep_pretrain.pth.tar")
         if "resnet50.safetensors" in commands:
@@ -164,6 +168,8 @@ def small_config(path: Path) -> Config:
     _smaller(cfg._cfg_dict)
     if cfg.get("train_cfg"):
         _shorten(cfg)
+    if cfg.get("optim_wrapper", {}).get("type") == "AmpOptimWrapper":
+        use_amp(cfg, "bfloat16")  # float16 needs a GPU
     return cfg
 
 

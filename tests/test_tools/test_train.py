@@ -118,7 +118,10 @@ def test_bad_input_gets_one_line_and_makes_nothing(tiny, tmp_path, capfd, argume
 @pytest.mark.skipif(torch.cuda.is_available(), reason="it has one")
 def test_half_precision_needs_a_gpu(tiny, tmp_path, capfd):
     assert call_tool("train", tiny, "--work-dir", tmp_path / "run", "--amp") == 2
-    assert "train.py: mixed precision in float16 (--amp) needs a GPU" in capfd.readouterr().err
+    said = (
+        "train.py: mixed precision in float16 (--amp, or AmpOptimWrapper in the config) needs a GPU"
+    )
+    assert said in capfd.readouterr().err
 
 
 def test_bfloat16_needs_none(tiny, finished, tmp_path):
