@@ -22,6 +22,7 @@ from safetensors.torch import save_file
 from support.detection import shrunk_detector, write_voc
 from support.first_config import write_first_config
 from support.images import noise, write_folder
+from support.launched import free_port
 from support.recipes import BATCH, PIXELS, shrunk
 from support.tools import ROOT
 from torchvision.models import resnet50
@@ -118,6 +119,7 @@ class SmallCheckout:
         """Runs commands in the folder, in a shell that ends at the first one that fails."""
         path = f"{self.folder}/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
         settings = {"PATH": path, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+        settings["PORT"] = str(free_port())  # another checkout may launch at the same time
         return subprocess.run(
             ["bash", "-euo", "pipefail", "-c", commands],
             cwd=self.folder,
