@@ -357,7 +357,7 @@ RULES = (
             Case(
                 _always,
                 lambda f: min(max(f.cores // f.devices - 1, 1), 8),
-                "{cores} cores for {devices} devices",
+                "cores: {cores}, devices: {devices}",
             ),
         ),
         "lightly-train: cores per device less one, at most 8",

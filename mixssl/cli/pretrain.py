@@ -239,7 +239,7 @@ def _table(look: Look, choices: Sequence[Choice], folder: Path) -> Table:
     if look.unreadable:
         seen += f" (listed in {folder / LEFT_OUT})"
     for kind, number in look.kinds.items():
-        seen += f"; {number} {kind}"
+        seen += f"; {kind}: {number}"
     table = Table(title=seen, title_justify="left")
     for name in ("choice", "value", "why", "source"):
         table.add_column(name, overflow="fold")

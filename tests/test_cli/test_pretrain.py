@@ -160,6 +160,8 @@ def test_it_trains_names_what_it_leaves_out_goes_on_and_hands_over(
     bad = write_every_kind(tmp_path / "images")
     out = tmp_path / "run"
     config = mixssl.pretrain(tmp_path / "images", out=out, dry_run=True, **SMALL)
+    said = " ".join(capsys.readouterr().err.split())
+    assert "; alpha left out: 2; black and white: 1; CMYK as RGB: 1; palette: 2" in said
     text = config.read_text()
     assert text.startswith("# Written by: mixssl pretrain") and "--workers 0" in text
     assert "#   method = 'simclr': " in text
