@@ -13,7 +13,7 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal --dura
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup det lint format test test-slow demo demo-det docs clean
+.PHONY: help setup det lint format test test-gpu test-slow demo demo-det docs clean
 
 help: ## list these commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -38,6 +38,10 @@ format: $(STAMP) ## put the code into the style that lint wants
 
 test: $(DETECTION) ## run the test suite; needs det
 	$(PYTEST) -m "not slow and not gpu"
+
+test-gpu: $(DETECTION) ## run on a GPU all tests that can; needs det
+	@$(BIN)/python -c 'import sys, torch; torch.cuda.is_available() or sys.exit("make test-gpu: torch finds no GPU here")'
+	MIXSSL_TEST_DEVICE=cuda $(PYTEST) -m "gpu or device"
 
 test-slow: $(DETECTION) ## run the tests that take minutes; needs det
 	$(PYTEST) -m "slow and not gpu"

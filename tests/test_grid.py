@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-import torch
 from support.clusters import clusters
+from support.device import same
 from support.grid import CONFIGS, config, three_steps
 from support.methods_more import mocov3_vit, run_length
 from support.tiny import build, preprocessor
@@ -16,6 +16,7 @@ from support.tools import load_tool
 from mixssl.models.heads import MixHead, OverlapHead
 from mixssl.registry import MIXERS, MODELS
 
+pytestmark = pytest.mark.device
 GRID = load_tool("grid", "docs")
 METHODS = GRID.methods()
 MIXERS.import_from_location()
@@ -108,9 +109,9 @@ def _train_twice(method: str, recipe: Any) -> None:
     if recipe.mixer is not None:
         assert all(any(name != "loss_clean" for name in losses) for losses in first.losses)
     for a, b in zip(first.losses, second.losses, strict=True):
-        assert a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
+        assert a.keys() == b.keys() and all(same(a[name], b[name]) for name in a)
     for name, value in first.state.items():
-        assert torch.equal(value, second.state[name]), name
+        assert same(value, second.state[name]), name
 
 
 @pytest.mark.parametrize(("method", "recipes"), _pairs(OTHERS, carried=True))

@@ -182,6 +182,7 @@ def test_set_up_refuses_another_python_in_one_line(
     [
         ("det", True),
         ("test", True),
+        ("test-gpu", True),
         ("test-slow", True),
         ("demo-det", True),
         ("setup", False),

@@ -26,6 +26,7 @@ from support.recipes import (
 from support.tiny import build
 from support.tools import load_tool
 
+pytestmark = pytest.mark.device
 ROOT = Path(__file__).parents[1] / "configs"
 PAPERS = load_tool("papers", "docs")
 CONFIGS = sorted(
@@ -163,7 +164,7 @@ def test_a_step_at_small_size(name: str, options: tuple[str, ...], units: float 
     if isinstance(model, ImageClassifier):
         with torch.no_grad():
             predicted = model.eval().test_step(random_batch(cfg))
-        assert predicted[0].pred_score.sum() == pytest.approx(1, abs=1e-4)
+        assert predicted[0].pred_score.sum().item() == pytest.approx(1, abs=1e-4)
 
 
 def _check_names(model: Any, found: set[str]) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
+from support.device import DEVICE
 from support.tiny import build, moco, views
 from torch import Tensor
 
@@ -32,9 +33,9 @@ def fixed_mixture(lam: float, partner: Sequence[int], **changes: Any) -> MixedVi
         images=views(rows)[0],
         source=0,
         partner_view=0,
-        index=torch.arange(rows),
-        partner=torch.tensor(partner),
-        lam=torch.full((rows,), lam),
+        index=torch.arange(rows, device=DEVICE),
+        partner=torch.tensor(partner, device=DEVICE),
+        lam=torch.full((rows,), lam, device=DEVICE),
     )
     return mixed._replace(**changes)
 
@@ -55,6 +56,8 @@ def fixed_losses(
 
 def _embeddings(given: dict[Any, Any]) -> dict[EmbeddingId, Tensor]:
     return {
-        EmbeddingId(name) if isinstance(name, int) else EmbeddingId(*name): torch.tensor(rows)
+        EmbeddingId(name) if isinstance(name, int) else EmbeddingId(*name): torch.tensor(
+            rows, device=DEVICE
+        )
         for name, rows in given.items()
     }

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from mmengine.logging import MMLogger
 from mmengine.registry import MODELS as ROOT_MODELS
+from support.device import DEVICE
 from torch import Tensor, nn
 
 import mixssl.registry  # noqa: F401  (adds the scope)
@@ -55,18 +56,19 @@ def moco(type: str = "mixssl.MixMoCo", mixer: dict | None = None, **changes: Any
 
 
 def build(cfg: dict, seed: int = 0) -> Any:
-    """Builds and initialises a model from a seed, in training mode."""
+    """Builds and initialises a model from a seed, in training mode, on the device of the tests."""
     MMLogger.get_current_instance().setLevel("ERROR")  # it lists every initialised parameter
     torch.manual_seed(seed)
     model = ROOT_MODELS.build(cfg)
     model.init_weights()
-    return model.train()
+    return model.to(DEVICE).train()
 
 
 def views(batch: int = 8, size: int = 16, seed: int = 0, count: int = 2) -> list[Tensor]:
-    """Random views, each (N, 3, H, W)."""
+    """Random views, each (N, 3, H, W), on the device of the tests."""
     generator = torch.Generator().manual_seed(seed)
-    return [torch.randn(batch, 3, size, size, generator=generator) for _ in range(count)]
+    drawn = [torch.randn(batch, 3, size, size, generator=generator) for _ in range(count)]
+    return [view.to(DEVICE) for view in drawn]
 
 
 def sgd(model: nn.Module, lr: float = 0.1) -> torch.optim.Optimizer:

@@ -67,7 +67,6 @@ def test_configs_find_it() -> None:
         assert OPTIM_WRAPPERS.get("mixssl.BFloat16OptimWrapper") is BFloat16OptimWrapper
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 @pytest.mark.gpu
 def test_on_a_gpu_too() -> None:
     layer, wrapper = _wrapped()

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from sklearn.neighbors import KNeighborsClassifier
+from support.device import DEVICE
 from torch import Tensor
 
 from mixssl.datasets import Digits
@@ -24,9 +25,10 @@ def clouds() -> tuple[Tensor, Tensor, Tensor]:
     labels = torch.randint(0, 7, (400,), generator=g)
     bank = centres[labels] + 1.5 * torch.randn(400, 12, generator=g)
     queries = centres[torch.arange(150) % 7] + 1.5 * torch.randn(150, 12, generator=g)
-    return queries, bank, labels
+    return queries.to(DEVICE), bank.to(DEVICE), labels.to(DEVICE)
 
 
+@pytest.mark.device
 @pytest.mark.parametrize(("k", "temperature"), [(1, 0.1), (20, 0.1), (200, 0.07), (400, 1.0)])
 def test_equals_scikit_learn(
     clouds: tuple[Tensor, Tensor, Tensor], k: int, temperature: float
@@ -37,10 +39,11 @@ def test_equals_scikit_learn(
         return np.exp((1 - distance.astype(np.float64)) / temperature)
 
     reference = KNeighborsClassifier(k, weights=weigh, metric="cosine", algorithm="brute")
-    expected = reference.fit(bank, labels).predict(queries)
+    expected = reference.fit(bank.cpu(), labels.cpu()).predict(queries.cpu())
     assert weighted_knn(queries, bank, labels, k, temperature).tolist() == expected.tolist()
 
 
+@pytest.mark.device
 @pytest.mark.parametrize("chunks", [(50, 1), (7, 13), (1000, 50), (64, 399)])
 def test_chunks_change_nothing(
     clouds: tuple[Tensor, Tensor, Tensor], chunks: tuple[int, int]
@@ -93,6 +96,7 @@ def test_majority_is_euclidean_and_unweighted() -> None:
     assert weighted_knn(query, bank, labels, 1).tolist() == [0]
 
 
+@pytest.mark.device
 def test_majority_equals_a_plain_count(clouds: tuple[Tensor, Tensor, Tensor]) -> None:
     queries, bank, labels = clouds
     nearest = torch.cdist(queries.double(), bank.double()).argsort(1)[:, :5]
@@ -100,11 +104,12 @@ def test_majority_equals_a_plain_count(clouds: tuple[Tensor, Tensor, Tensor]) ->
     assert majority_knn(queries, bank, labels, 5).tolist() == expected
 
 
+@pytest.mark.device
 @pytest.mark.parametrize("k", [1, 5, 30])
 def test_majority_equals_scikit_learn(clouds: tuple[Tensor, Tensor, Tensor], k: int) -> None:
     queries, bank, labels = clouds
-    reference = KNeighborsClassifier(k, algorithm="brute").fit(bank, labels)
-    expected = reference.predict(queries).tolist()
+    reference = KNeighborsClassifier(k, algorithm="brute").fit(bank.cpu(), labels.cpu())
+    expected = reference.predict(queries.cpu()).tolist()
     assert majority_knn(queries, bank, labels, k).tolist() == expected
     parts = majority_knn(queries, bank, labels, k, query_chunk=11, bank_chunk=7)
     assert parts.tolist() == expected

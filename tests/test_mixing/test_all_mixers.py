@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from support.device import DEVICE
 from support.tiny import views
 from torch import Tensor
 
@@ -11,6 +12,7 @@ from mixssl.mixing import DeferredMixture, Mixer
 from mixssl.registry import MIXERS
 from mixssl.structures import MixedView
 
+pytestmark = pytest.mark.device
 MIXERS.import_from_location()
 NAMES = sorted(MIXERS.module_dict)
 DECREED = {"ResizeMix", "PuzzleMix", "ClusterPuzzleMix", "SDMP"}
@@ -44,7 +46,7 @@ def _generator(seed: int = 0) -> torch.Generator:
 
 def _mix(mixer: Mixer, x: list[Tensor], generator: torch.Generator) -> list[MixedView]:
     """Mixes; where a mixer asks for clusters there are four, in turns, and bright pixels matter."""
-    labels = torch.arange(len(x[0])) % 4
+    labels = torch.arange(len(x[0]), device=DEVICE) % 4
     return [
         mixed.render(labels, lambda images: images.float().abs().mean(dim=1))
         if isinstance(mixed, DeferredMixture)

@@ -7,11 +7,13 @@ from collections.abc import Iterator
 
 import pytest
 import torch
+from support.device import DEVICE
 from support.grid import CONFIGS
 from support.methods_more import mocov3_vit, run_length
 from support.parents import mixture
 from support.tiny import build, total, views
 
+pytestmark = pytest.mark.device
 UNMIX = {"type": "mixssl.UnMix"}
 METHODS = {**CONFIGS, "MixMoCoV3, ViT": mocov3_vit}
 MUTUAL = {"mix_head": {"type": "mixssl.UnMixHead", "pairing": "mutual"}}
@@ -57,7 +59,7 @@ def test_bfloat16_changes_the_loss_no_more_than_its_rounding(name: str) -> None:
     x = views(32 if name == "MixWMSE" else 8)
     mixed = mixture("region", x[0])
     exact = copy.deepcopy(model)(x, mode="loss", mixtures=[mixed])
-    with torch.autocast("cpu", torch.bfloat16):
+    with torch.autocast(DEVICE.type, torch.bfloat16):
         rounded = model(x, mode="loss", mixtures=[mixed])
     assert "loss_mix" in exact and exact.keys() == rounded.keys()
     for key, value in exact.items():

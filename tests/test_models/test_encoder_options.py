@@ -11,6 +11,7 @@ import pytest
 import torch
 from support import classifiers
 from support.amix import amix
+from support.device import same
 from support.grid import config
 from support.methods import simsiam
 from support.methods_more import run_length
@@ -62,12 +63,13 @@ def _steps(cfg: dict, **options: Any) -> tuple[list[Tensor], dict[str, Tensor]]:
 
 def _assert_equal(first: Any, second: Any) -> None:
     (losses, state), (others, other) = first, second
-    assert [loss.item() for loss in losses] == [loss.item() for loss in others]
+    assert all(map(same, losses, others))
     assert list(state) == list(other)
-    different = [key for key in state if not torch.equal(state[key], other[key])]
+    different = [key for key in state if not same(state[key], other[key])]
     assert not different
 
 
+@pytest.mark.device
 @pytest.mark.parametrize("name", METHODS)
 def test_blocks_computed_twice_change_no_bit(name: str) -> None:
     """Gradients, running statistics and their counts, queue and momentum encoder included."""

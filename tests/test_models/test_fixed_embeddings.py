@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import pytest
 import torch
+from support.device import DEVICE
 from support.fixed import KEY, MIXED, QUERY, fixed_losses, fixed_mixture, fixed_moco
 from support.methods import barlowtwins, simsiam
 from support.tiny import build, views
 
 from mixssl.structures import EmbeddingId, select
 
+pytestmark = pytest.mark.device
 UNMIX = {"mixer": {"type": "mixssl.UnMix"}}
 
 
@@ -45,7 +47,9 @@ def test_fastsiam_predicts_the_mean_of_the_other_views_as_they_are() -> None:
 def test_the_mean_key_is_that_of_the_projections(monkeypatch: pytest.MonkeyPatch) -> None:
     """Normalised first it would be [0.707107, 0.707107]."""
     model = fixed_moco(key_views=2)
-    raw = torch.tensor([[2.0, 0.0], [0.0, 1.0]])  # of view 1, then of view 2: one batch of two
+    raw = torch.tensor(
+        [[2.0, 0.0], [0.0, 1.0]], device=DEVICE
+    )  # of view 1, then of view 2: one batch of two
     monkeypatch.setattr(model, "embed", lambda views, *_, **__: {EmbeddingId(1): raw})
     x = views(1, count=3)
     (term,) = model.clean_terms(3)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
 
 import pytest
 import torch
@@ -265,36 +264,29 @@ def test_inputs_are_not_modified() -> None:
     assert all(a.equal(b) for a, b in zip(before, (boxes, scores, maps, rois), strict=True))
 
 
-@pytest.fixture
-def cuda() -> Iterator[str]:
-    if not torch.cuda.is_available():
-        pytest.skip("no GPU")
-    return "cuda"
-
-
 @pytest.mark.gpu
 @pytest.mark.parametrize("offset", [0, 1])
-def test_on_a_gpu_nms_keeps_the_same(cuda: str, offset: int) -> None:
+def test_on_a_gpu_nms_keeps_the_same(offset: int) -> None:
     boxes, _ = _random_boxes(500)
     scores = torch.randperm(500, generator=torch.Generator().manual_seed(2)) / 500
     for threshold in (0.3, 0.5, 0.7):
         _, kept = nms(boxes, scores, threshold, offset)
-        _, there = nms(boxes.to(cuda), scores.to(cuda), threshold, offset)
+        _, there = nms(boxes.to("cuda"), scores.to("cuda"), threshold, offset)
         assert there.device.type == "cuda" and there.cpu().equal(kept)
-    dets, taken = soft_nms(boxes.to(cuda), scores.to(cuda))
+    dets, taken = soft_nms(boxes.to("cuda"), scores.to("cuda"))
     assert dets.device.type == "cuda" and taken.cpu().equal(soft_nms(boxes, scores)[1])
-    assert nms(boxes[:0].to(cuda), scores[:0].to(cuda), 0.5)[1].shape == (0,)
+    assert nms(boxes[:0].to("cuda"), scores[:0].to("cuda"), 0.5)[1].shape == (0,)
 
 
 @pytest.mark.gpu
 @pytest.mark.parametrize(("aligned", "ratio"), WAYS)
 @pytest.mark.parametrize("dtype", [torch.float32, *LOW])
 def test_on_a_gpu_roi_align_and_its_gradient_are_the_same(
-    cuda: str, aligned: bool, ratio: int, dtype: torch.dtype
+    aligned: bool, ratio: int, dtype: torch.dtype
 ) -> None:
     maps, rois = _random_regions()
     found = []
-    for device in ("cpu", cuda):
+    for device in ("cpu", "cuda"):
         x = maps.to(device, dtype).requires_grad_()
         out = roi_align(x, rois.to(device, dtype), 3, SCALE, ratio, "avg", aligned)
         out.square().sum().backward()
@@ -305,8 +297,8 @@ def test_on_a_gpu_roi_align_and_its_gradient_are_the_same(
 
 
 @pytest.mark.gpu
-def test_on_a_gpu_autocast_leaves_the_maps_in_half_precision(cuda: str) -> None:
-    maps, rois = (x.to(cuda) for x in _random_regions())
+def test_on_a_gpu_autocast_leaves_the_maps_in_half_precision() -> None:
+    maps, rois = (x.to("cuda") for x in _random_regions())
     with torch.autocast("cuda", torch.float16):
         assert roi_align(maps.half(), rois.half(), 3, SCALE, 0, "avg", True).dtype == torch.float16
         assert roi_align(maps, rois, 3, SCALE, 0, "avg", True).dtype == torch.float32
