@@ -1,7 +1,7 @@
 """Images per second that a config's views can be made with: by data workers' transforms, and on the device.
 
 Ways take turns on the same images, so that whatever else the machine does hits all of them. Per-image transforms run
-in this process, as one data worker would run them, and so does collating; on a GPU only the batched way uses it.
+in this process, as one data worker would run them, and so does collating. On a GPU run kornia, torchvision v2 and ours.
 
     OMP_NUM_THREADS=1 python docs/pipeline.py configs/unmix/moco_r18_cifar10.py --size 32
 """
@@ -27,11 +27,13 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor, nn
 from torchvision import transforms as T
+from torchvision.transforms import v2
 
 import mixssl
 from mixssl.augmentation import Views
 
 Way = Callable[[], Any]
+DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 GIVEN_UP = {"backend", "keep_channels", "channel_weights"}
 """Arguments that torchvision and kornia have no choice about."""
 
@@ -53,25 +55,29 @@ def torchvision(views: Mapping[str, Any], images: Tensor) -> Way:
     return lambda: [torch.stack([chain(picture) for picture in pictures]) for chain in chains]
 
 
+def torchvision_v2(views: Mapping[str, Any], images: Tensor) -> Way:
+    """The same steps by torchvision's second set on tensors of the device, image by image: it draws once a call."""
+    chains = [v2.Compose([_torchvision_step(s, v2) for s in steps]) for steps in _chains(views)]
+    batch = images.to(DEVICE)
+    return lambda: [torch.stack([chain(image) for image in batch]) for chain in chains]
+
+
 def kornia(views: Mapping[str, Any], images: Tensor) -> Way:
     """The same steps by kornia, whole batches."""
     from kornia import augmentation as K
 
-    chains = [nn.Sequential(*(_kornia_step(K, step) for step in steps)) for steps in _chains(views)]
-    return torch.no_grad()(lambda: [chain(images.float() / 255) for chain in chains])
+    chains = [
+        nn.Sequential(*(_kornia_step(K, step) for step in steps)).to(DEVICE)
+        for steps in _chains(views)
+    ]
+    batch = images.to(DEVICE)
+    return torch.no_grad()(lambda: [chain(batch.float() / 255) for chain in chains])
 
 
 def ours(views: Mapping[str, Any], images: Tensor) -> Way:
-    """The same steps by mixssl, whole batches; waits for a GPU."""
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    made, batch = Views(**views, seed=0).to(device), images.to(device)
-
-    def make() -> None:
-        made(batch)
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
-
-    return make
+    """The same steps by mixssl, whole batches."""
+    made, batch = Views(**views, seed=0).to(DEVICE), images.to(DEVICE)
+    return lambda: made(batch)
 
 
 def _chains(views: Mapping[str, Any]) -> list[list]:
@@ -85,12 +91,12 @@ def _chains(views: Mapping[str, Any]) -> list[list]:
     ]
 
 
-def _torchvision_step(step: Mapping[str, Any]) -> Any:
-    """A step of mmpretrain's vocabulary in torchvision's."""
+def _torchvision_step(step: Mapping[str, Any], T: Any = T) -> Any:
+    """A step of mmpretrain's vocabulary in torchvision's, of its first or second set."""
     kind, given = step["type"], {k: v for k, v in step.items() if k not in GIVEN_UP | {"type"}}
     if kind == "RandomApply":
         return T.RandomApply(
-            [_torchvision_step(inner) for inner in given["transforms"]], given["prob"]
+            [_torchvision_step(inner, T) for inner in given["transforms"]], given["prob"]
         )
     if kind == "RandomResizedCrop":
         mode = T.InterpolationMode(given.get("interpolation", "bilinear"))
@@ -138,10 +144,17 @@ def measure(ways: Mapping[str, Way], rounds: int) -> dict[str, list[float]]:
     seconds: dict[str, list[float]] = {name: [] for name in names}
     for i in range(rounds):
         for name in names[i % len(names) :] + names[: i % len(names)]:
+            _wait()
             start = time.perf_counter()
             ways[name]()
+            _wait()
             seconds[name].append(time.perf_counter() - start)
     return seconds
+
+
+def _wait() -> None:
+    if DEVICE.type == "cuda":
+        torch.cuda.synchronize(DEVICE)
 
 
 def report(seconds: Mapping[str, list[float]], images: int, base: str) -> dict[str, Any]:
@@ -199,9 +212,16 @@ def main() -> None:
     torch.set_num_threads(args.threads)
     views = multi_view(Config.fromfile(args.config))
     images = smooth_images(args.batch_size, args.size)
-    makers = {"mmpretrain": per_image, "torchvision": torchvision, "mixssl": ours}
+    makers = {
+        "mmpretrain": per_image,
+        "torchvision": torchvision,
+        "torchvision v2": torchvision_v2,
+        "mixssl": ours,
+    }
     if importlib.util.find_spec("kornia"):
         makers["kornia"] = kornia
+    else:
+        print("kornia is not installed, and left out")
     ways = {name: maker(views, images) for name, maker in makers.items()}
     figures = {
         "config": args.config,

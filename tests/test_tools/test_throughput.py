@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import csv
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+import torch
 from support.benchmarks import measured
-from support.tools import ROOT
+from support.tools import ROOT, load_tool
 
 CONFIG = ROOT / "configs/unmix/moco_r18_cifar10.py"
 TINY = [
@@ -34,6 +37,29 @@ def test_images_phases_and_memory_are_reported(
     assert 1 < memory["ratio"] < 1.9
     said = " ".join(capsys.readouterr().out.split())
     assert "images/s" in said and "times that without the mixture" in said
+
+
+def test_operations_are_counted_forward_and_back() -> None:
+    layer = torch.nn.Linear(5, 6, bias=False)
+    rows = torch.randn(4, 5, requires_grad=True)
+    step = SimpleNamespace(model=layer, take=lambda batch: layer(batch).sum().backward())
+    assert load_tool("benchmarks/throughput").operations(step, rows) == 3 * 2 * 4 * 5 * 6
+
+
+def test_rows_gather_in_a_table_with_the_share_of_the_peak(tmp_path: Path) -> None:
+    table = tmp_path / "rows.csv"
+    run = ("--synthetic", "--batch-size", 16, "--steps", 2, "--warmup", 1, "--no-memory", "--peak")
+    for row in ("one", "two"):
+        given = (*run, "--csv", table, "--row", row, "--cfg-options", *TINY)
+        figures = measured("throughput", CONFIG, *given, out=tmp_path / "figures.json")
+    one, two = csv.DictReader(table.open())
+    assert (one["row"], two["row"]) == ("one", "two") and one["peak_mb"] == ""
+    assert one["step_tflop"] == two["step_tflop"]
+    reached = float(two["step_tflop"]) / (float(two["step_ms"]) / 1e3)
+    assert float(two["share_of_peak"]) == pytest.approx(
+        reached / float(two["peak_tflop_s"]), rel=0.01
+    )
+    assert float(two["images_per_second"]) == figures["images_per_second"]
 
 
 def test_the_configs_own_loader_is_waited_for(tmp_path: Path) -> None:

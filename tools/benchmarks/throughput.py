@@ -2,17 +2,21 @@
 
 First steps as training takes them, from the config's own loader, with nothing in between: from these come images per
 second, and the share of the time in which the loader was waited for. Then steps with a stop watch around each phase.
-Last, with a mixture, the most memory that a step needs, against the same config without the mixture.
+Then, with a mixture, the most memory that a step needs, against the same config without the mixture. Last, with --peak,
+what share of the machine's bfloat16 rate the steps reach: operations of convolutions and matrix products, forward and
+back, over the rate of a large matrix product of random numbers.
 
     python tools/benchmarks/throughput.py configs/unmix/moco_r18_cifar10.py --device-views
     python tools/benchmarks/throughput.py configs/unmix/moco_r18_cifar10.py --synthetic --batch-size 64 --steps 5
 
-With --synthetic random images take the place of the loader's, where there are no data: nothing is waited for.
+With --synthetic random images take the place of the loader's, where there are no data: nothing is waited for. --csv
+gathers the figures of several calls, a row for each.
 """
 
 from __future__ import annotations
 
 import argparse
+import csv
 import json
 import statistics
 import time
@@ -26,6 +30,7 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 from rich.console import Console
 from rich.table import Table
+from torch.utils.flop_counter import FlopCounterMode
 
 from mixssl.cli.arguments import add_speed_arguments
 from mixssl.cli.benchmark import (
@@ -39,10 +44,35 @@ from mixssl.cli.benchmark import (
 )
 from mixssl.cli.launch import set_data_root
 from mixssl.cli.phases import Phases
+from mixssl.cli.provenance import command, commit
 from mixssl.cli.run_defaults import fill_loaders
 from mixssl.cli.speed import write_speed
 from mixssl.cli.without_mixture import without_mixture
+from mixssl.engine.atomic_writes import write_csv
+from mixssl.models.encoder_options import eager
 from mixssl.utils.cfg_options import add_cfg_options, merge_options
+
+COLUMNS = (
+    "row",
+    "device",
+    "images_per_second",
+    "step_ms",
+    "waiting_for_data",
+    "step_tflop",
+    "peak_tflop_s",
+    "share_of_peak",
+    "peak_mb",
+    "peak_mb_without",
+    "batch_size",
+    "steps",
+    "synthetic",
+    "threads",
+    "torch",
+    "mixssl",
+    "commit",
+    "command",
+)
+"""Of --csv; memory and shares are empty where they were not asked for."""
 
 
 def batches(cfg: Config, args: argparse.Namespace) -> Iterator[dict[str, Any]]:
@@ -99,6 +129,27 @@ def memory(
     return found
 
 
+def operations(step: TrainStep, batch: dict[str, Any]) -> int:
+    """Floating point operations of a step's convolutions and matrix products; a multiplication and its sum are two."""
+    with eager(*step.model.modules()), FlopCounterMode(display=False) as counter:
+        step.take(batch)
+    return counter.get_total_flops()
+
+
+def matrix_rate(step: TrainStep) -> float:
+    """Floating point operations a second of a bfloat16 product of random matrices, the median of ten."""
+    side = 8192 if step.device.type == "cuda" else 512
+    a, b = torch.randn(2, side, side, device=step.device, dtype=torch.bfloat16)
+    found = []
+    for _ in range(13):
+        step.wait()
+        start = time.perf_counter()
+        a @ b
+        step.wait()
+        found.append(time.perf_counter() - start)
+    return 2 * side**3 / statistics.median(found[3:])  # the first ones choose a kernel
+
+
 def _count(batch: dict[str, Any]) -> int:
     """Images of a batch, whatever the number of their views."""
     inputs = batch["inputs"]
@@ -119,10 +170,13 @@ def _parse() -> argparse.Namespace:
     )
     parser.add_argument("--data-root", metavar="DIR", help="folder of the images")
     parser.add_argument("--no-memory", action="store_true", help="leave memory out")
+    parser.add_argument("--peak", action="store_true", help="also the share of the bfloat16 rate")
     add_speed_arguments(parser)
     parser.add_argument("--threads", type=int, help="CPU threads; torch's default unless given")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--json", type=Path, help="also write the figures here")
+    parser.add_argument("--csv", type=Path, help="also add a row to this file")
+    parser.add_argument("--row", default="", help="what --csv calls it; the config unless given")
     add_cfg_options(parser)
     args = parser.parse_args()
     if args.steps < 1 or args.warmup < 1:
@@ -174,13 +228,32 @@ def main() -> None:
     if not args.no_memory:
         found = memory(cfg, step, next(data), args.synthetic)
         figures["memory"] = {name: round(value, 3) for name, value in found.items()}
+    if args.peak:
+        work, rate = operations(step, next(data)), matrix_rate(step)
+        figures["peak"] = {
+            "step_tflop": work / 1e12,
+            "peak_tflop_s": rate / 1e12,
+            "share_of_peak": work * args.steps / seconds / rate,
+        }
     taken = by_phase(step, data, args.steps)
     figures["phases_ms"] = {name: round(1e3 * value, 3) for name, value in taken.items()}
     figures |= circumstances(device)
     if args.json:
         args.json.parent.mkdir(parents=True, exist_ok=True)
         args.json.write_text(json.dumps(figures, indent=2, default=str) + "\n")
+    if args.csv:
+        _add_row(args.csv, {"row": args.row or args.config, **figures})
     _show(figures)
+
+
+def _add_row(path: Path, figures: dict[str, Any]) -> None:
+    found = {**figures, **figures.get("memory", {}), **figures.get("peak", {})}
+    found |= {"commit": commit(), "command": command()}
+    rows = []
+    if path.is_file():
+        with path.open(newline="") as file:
+            rows = list(csv.DictReader(file))
+    write_csv([*rows, {column: found.get(column, "") for column in COLUMNS}], COLUMNS, path)
 
 
 def _show(figures: dict[str, Any]) -> None:
