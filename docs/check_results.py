@@ -4,7 +4,8 @@
 A table of figures stands below a comment that names its rows in the file: ``<!-- results: NAME -->``. Its first column
 says which row, its headings which column, and a cell must say what the file says there, to its last decimal. A table
 below ``<!-- some results: NAME, NAME -->`` shows a choice of rows and columns, from the last table that has them, and
-may put a paper's figures beside them, in columns that begin with "paper".
+may put a paper's figures beside them, in columns that begin with "paper". The page of the study is held to its own
+file, by docs/study.py.
 """
 
 from __future__ import annotations
@@ -16,6 +17,10 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+import study  # type: ignore[import-not-found]
 
 from mixssl.cli.experiment import COLUMNS
 from mixssl.cli.tool import run_tool
@@ -158,6 +163,7 @@ def check(root: Path) -> list[str]:
                 numbers(cell) and FIGURE.fullmatch(cell) for row in table.body for cell in row
             ):
                 wrong.append(f"{here}: figures, and no <!-- results: NAME --> above them")
+    wrong += study.check(root) if (root / study.PAGE).is_file() else []
     return wrong + [
         f"{RESULTS}: no page shows the table {name!r}" for name in sorted(known - shown)
     ]
