@@ -18,6 +18,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from mixssl.cli.without_mixture import without_mixture
+from mixssl.utils.config_checks import preprocessor_of
 from mixssl.utils.malloc import keep_freed_memory
 from mixssl.utils.names import check_keys
 from mixssl.version import __version__
@@ -140,8 +141,7 @@ def image_size(cfg: Config) -> int:
 def training_steps(node: Any) -> Iterator[dict]:
     """All dicts inside the training loader of a config, and inside the views that its data preprocessor makes."""
     if isinstance(node, Config):
-        preprocessor = node.get("data_preprocessor") or node.model.get("data_preprocessor") or {}
-        node = [node.get("train_dataloader"), preprocessor.get("views")]
+        node = [node.get("train_dataloader"), preprocessor_of(node).get("views")]
     if isinstance(node, dict):
         yield node
         node = list(node.values())

@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from mixssl.cli.benchmark import TrainStep
+from mixssl.cli.tool import tools_folder
 from mixssl.utils.detection import require_detection
 from mixssl.utils.errors import ConfigError
 from mixssl.utils.memory import available_bytes, readable_size
@@ -78,45 +79,11 @@ def _version(distribution: str) -> str | None:
 
 
 def _step(device: str) -> str:
-    """Trains a small SimCLR with Un-Mix for a step on random images."""
-    model = {
-        "type": "mixssl.MixSimCLR",
-        "backbone": {"type": "ResNet_CIFAR", "depth": 18, "stem_channels": 8, "base_channels": 8},
-        "neck": {
-            "type": "NonLinearNeck",
-            "in_channels": 64,
-            "hid_channels": 32,
-            "out_channels": 16,
-            "num_layers": 2,
-            "norm_cfg": {"type": "BN1d"},
-        },
-        "head": {
-            "type": "ContrastiveHead",
-            "loss": {"type": "CrossEntropyLoss"},
-            "temperature": 0.5,
-        },
-        "mix_head": {"type": "mixssl.UnMixHead"},
-    }
-    model["backbone"] |= {"norm_cfg": {"type": "BN"}}  # type: ignore[operator]
+    """Trains the demo's MoCo with Un-Mix for a step on random images, of which the device makes the views."""
+    cfg = Config.fromfile(tools_folder().parent / "configs/demo/unmix_mocov2_r18_digits.py")
     crop = {"type": "RandomResizedCrop", "scale": 16}
-    views = {"num_views": 2, "transforms": [[crop, {"type": "RandomFlip", "prob": 0.5}]]}
-    preprocessor = {
-        "type": "mixssl.InstanceMixDataPreprocessor",
-        "mean": [127.5] * 3,
-        "std": [64.0] * 3,
-        "to_rgb": True,
-        "views": views,
-        "mixer": {"type": "mixssl.UnMix"},
-    }
-    optimizer = {"type": "SGD", "lr": 0.1}
-    cfg = Config(
-        {
-            "default_scope": "mmpretrain",
-            "model": model,
-            "data_preprocessor": preprocessor,
-            "optim_wrapper": {"type": "OptimWrapper", "optimizer": optimizer},
-        }
-    )
+    flip = {"type": "RandomFlip", "prob": 0.5}
+    cfg.data_preprocessor.views = {"num_views": 2, "transforms": [[crop, flip]]}
     MMLogger.get_current_instance().setLevel("ERROR")  # it lists every tensor that is drawn
     with DefaultScope.overwrite_default_scope("mmpretrain"):
         step = TrainStep(cfg, torch.device(device), synthetic=False)

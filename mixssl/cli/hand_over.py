@@ -23,6 +23,7 @@ from mixssl.transfer.backbone_folder import (
 )
 from mixssl.transfer.extraction import find_backbone
 from mixssl.utils.checkpoints import Checkpoint, digest_of, read_checkpoint
+from mixssl.utils.config_checks import preprocessor_of
 from mixssl.utils.errors import ConfigError
 from mixssl.visualization import read_run, runs_figure, save_figure
 
@@ -147,11 +148,7 @@ def _backbone(
     """A checkpoint's backbone, with what its config says about it."""
     settings = checkpoint.settings
     config = (settings.get("model") or {}).get("backbone")
-    noted = (
-        settings.get("data_preprocessor")
-        or (settings.get("model") or {}).get("data_preprocessor")
-        or {}
-    )
+    noted = preprocessor_of(settings)
     if not config or noted.get("mean") is None:
         raise ConfigError(
             f"{str(checkpoint.path)!r} does not say what its backbone is, or how images were normalised: name a "

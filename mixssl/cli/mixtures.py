@@ -11,6 +11,7 @@ from torch import Tensor
 from mixssl.cli.launch import open_config, set_data_root
 from mixssl.evaluation.state import in_evaluation
 from mixssl.structures import MixedView
+from mixssl.utils.config_checks import preprocessor_of
 from mixssl.utils.errors import ConfigError
 from mixssl.visualization import (
     build_model,
@@ -23,7 +24,7 @@ from mixssl.visualization import (
 
 def title(cfg: Config) -> str:
     """The mixer and its settings, as the config has them."""
-    settings = cfg.get("data_preprocessor") or cfg.model.get("data_preprocessor") or {}
+    settings = preprocessor_of(cfg)
     mixer = dict(settings.get("mixer") or cfg.model.mix_block)
     name = mixer.pop("type").removeprefix("mixssl.")
     return f"{name}({', '.join(f'{key}={value}' for key, value in mixer.items())})"
@@ -72,7 +73,7 @@ def draw(cfg: Config, args: argparse.Namespace) -> Figure:
     number = (4 if args.checkpoints else 8) if args.num is None else args.num
     views, mixtures = draw_mixtures(cfg, number, args.seed)
     check_checkpoints(args.checkpoints, any(mixture.learned for mixture in mixtures))
-    settings = cfg.get("data_preprocessor") or cfg.model.get("data_preprocessor") or {}
+    settings = preprocessor_of(cfg)
     norm = settings.get("mean"), settings.get("std")
     if args.checkpoints:
         stages = render(cfg, args.checkpoints, views, mixtures)

@@ -19,7 +19,7 @@ from mixssl.cli.one_line import explain
 from mixssl.datasets.named_failures import name_failures
 from mixssl.engine.atomic_writes import write_json
 from mixssl.evaluation import FeatureSet, extract_features, fit_linear_probe, load_parts
-from mixssl.evaluation.features import FEATURES, check_loader
+from mixssl.evaluation.features import check_feature, check_loader
 from mixssl.registry import MODELS
 from mixssl.utils.cfg_options import merge_options
 from mixssl.utils.config_checks import check_config, forbid_silent_download
@@ -77,9 +77,7 @@ def prepare(args: argparse.Namespace, feature: str = "backbone") -> Prepared:
         ConfigError: A config without loaders, data that are missing or in unknown order, or a checkpoint of something
             else.
     """
-    if feature not in FEATURES:
-        known = " or ".join(map(repr, FEATURES))
-        raise ConfigError(f"feature is {feature!r}; choose {known}")
+    check_feature(feature)
     cfg = read_config(args)
     data = read_config(args, args.data) if args.data is not None else cfg
     bank, query = prepare_loaders(data, args.data_root)

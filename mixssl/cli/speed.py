@@ -1,14 +1,13 @@
 """Flags for speed: each writes plain values into a config, with which any program then trains the same."""
 
 import argparse
-from collections.abc import Mapping
 from copy import deepcopy
 from typing import Any
 
 from mmengine.config import Config
 
 from mixssl.augmentation import Views
-from mixssl.utils.config_checks import dataset_dicts
+from mixssl.utils.config_checks import dataset_dicts, type_name
 from mixssl.utils.errors import ConfigError
 
 BFLOAT16 = "mixssl.BFloat16OptimWrapper"
@@ -71,7 +70,7 @@ def _is_held(cfg: Config, path: str) -> bool:
     *steps, last = path.split(".")
     for step in steps:
         node = node[int(step)] if isinstance(node, (list, tuple)) else node[step]
-    return last == "dataset" and _name(node) == "InMemory"
+    return last == "dataset" and type_name(node) == "InMemory"
 
 
 def augment_on_device(cfg: Config) -> None:
@@ -89,7 +88,7 @@ def augment_on_device(cfg: Config) -> None:
     """
     holder = cfg if "data_preprocessor" in cfg else cfg.model
     preprocessor = holder.get("data_preprocessor") or {}
-    if _name(preprocessor) != "InstanceMixDataPreprocessor":
+    if type_name(preprocessor) != "InstanceMixDataPreprocessor":
         raise ConfigError(
             f"--device-views needs data_preprocessor.type='mixssl.InstanceMixDataPreprocessor', and it is "
             f"{preprocessor.get('type')!r}: set that type, or leave --device-views out"
@@ -113,7 +112,7 @@ def augment_on_device(cfg: Config) -> None:
 
 def _split(pipeline: list, path: str) -> tuple[list, dict[str, Any]]:
     """Steps before MultiView, and MultiView's arguments."""
-    names = [_name(step) for step in pipeline]
+    names = [type_name(step) for step in pipeline]
     if names[-2:] not in (["MultiView", "PackInputs"], ["MultiView", "PackImages"]):
         raise ConfigError(
             f"--device-views moves MultiView from {path}.pipeline to the device, and the pipeline ends with "
@@ -123,9 +122,3 @@ def _split(pipeline: list, path: str) -> tuple[list, dict[str, Any]]:
     return list(pipeline[:-2]), deepcopy(
         {key: value for key, value in step.items() if key not in ("type", "_scope_")}
     )
-
-
-def _name(node: Mapping[str, Any]) -> str:
-    """Type of a dict without its scope."""
-    kind = node.get("type", "")
-    return kind.rpartition(".")[2] if isinstance(kind, str) else kind.__name__

@@ -13,7 +13,7 @@ from torch.utils.data import BatchSampler, DataLoader, SequentialSampler
 from mixssl.datasets.named_failures import listed, not_finite
 from mixssl.evaluation.state import undisturbed
 from mixssl.utils.distributed import unwrap
-from mixssl.utils.errors import ConfigError
+from mixssl.utils.errors import ConfigError, require_at_least
 from mixssl.utils.progress import tracked
 
 GATHER_ROWS = 8192
@@ -104,6 +104,13 @@ Feature = Callable[[nn.Module, Tensor, str], Tensor]
 """From a model, images (N, C, H, W) and the name of a pooling to (N, D)."""
 FEATURES: dict[str, Feature] = {"backbone": backbone_feature, "projected": projected_feature}
 """What a model can be asked for, by name."""
+
+
+def check_feature(feature: str, before: str = "") -> None:
+    """Raises a ConfigError, which starts with ``before``, unless there is such a feature."""
+    if feature not in FEATURES:
+        known = " or ".join(map(repr, FEATURES))
+        raise ConfigError(f"{before}feature is {feature!r}; choose {known}")
 
 
 def check_loader(loader: DataLoader) -> Tensor:
@@ -212,11 +219,8 @@ def extract_views(
     Raises:
         ValueError: An unknown feature, fewer than two such views, or no images asked for.
     """
-    if feature not in FEATURES or images < 1:
-        raise ValueError(
-            f"feature is {feature!r} and images is {images}; choose one of {', '.join(map(repr, FEATURES))}, and at "
-            "least 1 image."
-        )
+    check_feature(feature)
+    require_at_least(1, "", images=images)
     model, rows, done = unwrap(model), [], 0
     with undisturbed(model):
         for batch in loader:

@@ -11,18 +11,16 @@ from mixssl.mixing.mixmask import MixMask
 from mixssl.mixing.multiscale import MultiScale
 from mixssl.mixing.ops import blend, box_mask, mask_blend, paste
 from mixssl.mixing.patchmix import PatchMix, patch_mask
-from mixssl.mixing.policies import (
-    ClusterPuzzleMix,
-    CutMix,
-    FMix,
-    InterIntra,
-    ManifoldMix,
-    MixUp,
-    Policy,
-    PuzzleMix,
-    ResizeMix,
-    SaliencyMix,
-)
+from mixssl.mixing.policies.base import Policy
+from mixssl.mixing.policies.cluster_puzzlemix import ClusterPuzzleMix
+from mixssl.mixing.policies.cutmix import CutMix
+from mixssl.mixing.policies.fmix import FMix
+from mixssl.mixing.policies.inter_intra import InterIntra
+from mixssl.mixing.policies.manifoldmix import ManifoldMix
+from mixssl.mixing.policies.mixup import MixUp
+from mixssl.mixing.policies.puzzlemix import PuzzleMix
+from mixssl.mixing.policies.resizemix import ResizeMix
+from mixssl.mixing.policies.saliencymix import SaliencyMix
 from mixssl.mixing.regioncl import RegionCL
 from mixssl.mixing.saliency import center_surround
 from mixssl.mixing.sampling import (

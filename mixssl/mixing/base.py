@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from mixssl.structures import MixedView
+from mixssl.utils.errors import require
 
 
 class Layout(str, Enum):
@@ -85,8 +86,5 @@ class Mixer(ABC):
 
     def checked_alpha(self, alpha: float) -> float:
         """Returns the parameter of a Beta distribution, or raises a ValueError unless it is > 0."""
-        if not alpha > 0:
-            raise ValueError(
-                f"alpha of {type(self).__name__} is {alpha} and must be > 0; 1.0 is usual"
-            )
+        require("> 0", self, "1.0 is usual", alpha=alpha)
         return alpha

@@ -12,6 +12,7 @@ from mixssl.mixing.ops import blend, box_mask, paste
 from mixssl.mixing.sampling import beta, cut_boxes, uniform
 from mixssl.registry import MIXERS
 from mixssl.structures import MixedView
+from mixssl.utils.errors import require, require_one_of
 
 
 @MIXERS.register_module()
@@ -131,10 +132,8 @@ class CropMix(ScaleMix):
         per_sample: bool = True,
         views: Sequence[int] = (0,),
     ) -> None:
-        if crops < 2:
-            raise ValueError(f"crops of CropMix is {crops} and must be >= 2; the paper uses 2 to 4")
-        if kind not in ("cutmix", "mixup"):
-            raise ValueError(f"kind of CropMix is {kind!r} and must be 'cutmix' or 'mixup'")
+        require(">= 2", self, "the paper uses 2 to 4", crops=crops)
+        require_one_of(("cutmix", "mixup"), self, kind=kind)
         self.crops = crops
         self.kind = kind
         self.alpha = self.checked_alpha(alpha)

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from mixssl.mixing.policies import CutMix, MixUp
+from mixssl.mixing.policies.cutmix import CutMix
+from mixssl.mixing.policies.mixup import MixUp
 from mixssl.registry import MIXERS
 
 

@@ -12,6 +12,7 @@ from mixssl.mixing.sampling import beta, check_views, cut_boxes
 from mixssl.mixing.unmix import region_mixture
 from mixssl.registry import MIXERS
 from mixssl.structures import MixedView
+from mixssl.utils.errors import require
 
 
 class _TwoViewCutMix(Mixer):
@@ -26,12 +27,10 @@ class _TwoViewCutMix(Mixer):
     """
 
     def __init__(self, alpha: float = 1.0, views: Sequence[int] = (0, 1)) -> None:
-        name = type(self).__name__
-        if not alpha > 0:
-            raise ValueError(f"alpha of {name} is {alpha} and must be > 0; 1.0 draws λ uniformly")
+        require("> 0", self, "1.0 draws λ uniformly", alpha=alpha)
         if len(views) != 2 or min(views) < 0 or views[0] == views[1]:
             raise ValueError(
-                f"views of {name} is {tuple(views)} and must name two distinct views, like (0, 1)"
+                f"views of {type(self).__name__} is {tuple(views)} and must name two distinct views, like (0, 1)"
             )
         self.alpha = alpha
         self.views = tuple(views)

@@ -11,6 +11,7 @@ from mixssl.mixing.ops import rows_mixture, upsampled
 from mixssl.mixing.sampling import check_views, random_partner, reverse_partner, uniform
 from mixssl.registry import MIXERS
 from mixssl.structures import MixedView
+from mixssl.utils.errors import require, require_one_of
 
 TRIES = 10
 """Blocks proposed in a row that may not fit, before a mask is left as it is."""
@@ -48,19 +49,13 @@ class MixMask(Mixer):
         shuffle: bool = False,
         views: Sequence[int] = (0,),
     ) -> None:
-        if kind not in ("blockwise", "discrete"):
-            raise ValueError(
-                f"kind of MixMask is {kind!r} and must be one of 'blockwise', 'discrete'"
-            )
+        require_one_of(("blockwise", "discrete"), self, kind=kind)
         least = 4 if kind == "blockwise" else 2
         if grid < least:
             raise ValueError(
                 f"grid of MixMask is {grid} and must be >= {least} for {kind} masks; 8 is usual"
             )
-        if not 0 < mask_lam < 1:
-            raise ValueError(
-                f"mask_lam of MixMask is {mask_lam} and must lie in (0, 1); 0.5 is usual"
-            )
+        require("(0, 1)", self, "0.5 is usual", mask_lam=mask_lam)
         self.kind = kind
         self.grid = grid
         self.mask_lam = mask_lam

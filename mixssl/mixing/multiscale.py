@@ -9,6 +9,7 @@ from torch import Tensor
 from mixssl.mixing.base import Layout, Mixer
 from mixssl.registry import MIXERS
 from mixssl.structures import MixedView
+from mixssl.utils.errors import require
 
 
 @MIXERS.register_module()
@@ -31,8 +32,7 @@ class MultiScale(Mixer):
     layout: ClassVar[Layout] = Layout.SCALES
 
     def __init__(self, mixer: dict | Mixer, scales: int = 2) -> None:
-        if scales < 1:
-            raise ValueError(f"scales of MultiScale is {scales} and must be >= 1")
+        require(">= 1", self, scales=scales)
         self.mixer: Mixer = MIXERS.build(mixer) if isinstance(mixer, dict) else mixer
         asked = {
             "asks for clusters": self.mixer.clusters,

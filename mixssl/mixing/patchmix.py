@@ -10,6 +10,7 @@ from mixssl.mixing.ops import mask_blend, rows_mixture, upsampled
 from mixssl.mixing.sampling import check_views
 from mixssl.registry import MIXERS
 from mixssl.structures import MixedView
+from mixssl.utils.errors import require
 
 
 @MIXERS.register_module()
@@ -32,10 +33,7 @@ class PatchMix(Mixer):
     """
 
     def __init__(self, patch: int = 16, views: Sequence[int] = (0, 1)) -> None:
-        if patch < 1:
-            raise ValueError(
-                f"patch of PatchMix is {patch} and must be at least 1 pixel; 16 is usual for 224 pixels, 2 for 32"
-            )
+        require(">= 1", self, "at least 1 pixel; 16 is usual for 224, 2 for 32", patch=patch)
         self.patch = patch
         self.views = self.checked_views(views)
 

@@ -11,6 +11,7 @@ from mixssl.mixing.sampling import check_views, uniform
 from mixssl.mixing.unmix import region_mixture
 from mixssl.registry import MIXERS
 from mixssl.structures import MixedView
+from mixssl.utils.errors import require
 
 
 @MIXERS.register_module()
@@ -36,10 +37,7 @@ class RegionCL(Mixer):
     def __init__(
         self, stride: int = 32, cells: Sequence[int] = (3, 5), views: Sequence[int] = (0,)
     ) -> None:
-        if stride < 1:
-            raise ValueError(
-                f"stride of RegionCL is {stride} and must be >= 1 pixel; 32 is usual for 224 pixels, 8 for 32"
-            )
+        require(">= 1", self, "32 is usual for 224 pixels, 8 for 32", stride=stride)
         if len(cells) != 2 or not 1 <= cells[0] <= cells[1]:
             raise ValueError(
                 f"cells of RegionCL is {tuple(cells)} and must be a least and a most number >= 1, like (3, 5)"

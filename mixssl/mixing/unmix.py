@@ -10,6 +10,7 @@ from mixssl.mixing.ops import blend, box_mask, rows_mixture
 from mixssl.mixing.sampling import beta, check_views, cut_boxes, reverse_partner, uniform
 from mixssl.registry import MIXERS
 from mixssl.structures import MixedView
+from mixssl.utils.errors import require
 
 
 @MIXERS.register_module()
@@ -34,11 +35,7 @@ class UnMix(Mixer):
     def __init__(
         self, alpha: float = 1.0, p_global: float = 0.5, views: Sequence[int] = (0,)
     ) -> None:
-        if not 0 <= p_global <= 1:
-            raise ValueError(
-                f"p_global of UnMix is {p_global} and must lie in [0, 1]: "
-                "0 for regions only, 1 for global mixtures only"
-            )
+        require("[0, 1]", self, "0 has regions only, 1 global mixtures only", p_global=p_global)
         self.alpha = self.checked_alpha(alpha)
         self.p_global = p_global
         self.views = self.checked_views(views)

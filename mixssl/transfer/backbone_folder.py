@@ -1,6 +1,5 @@
 """A backbone as a folder that other libraries load: timm and Hugging Face, torchvision, mmpretrain and mmdet."""
 
-import io
 import json
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -12,6 +11,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from mixssl.transfer.vit_names import vit_to_timm, vit_to_torchvision
+from mixssl.utils.checkpoints import torch_bytes
 from mixssl.utils.errors import ConfigError
 from mixssl.version import __version__
 
@@ -168,15 +168,9 @@ def files_of(backbone: Backbone) -> dict[str, bytes]:
     return {
         "config.json": (json.dumps(config, indent=2) + "\n").encode(),
         "model.safetensors": save(timm, metadata={"format": "pt"}),
-        "torchvision.pth": _torch(vision),
-        "mmpretrain.pth": _torch({"meta": config["mixssl"], "state_dict": prefixed}),
+        "torchvision.pth": torch_bytes(vision),
+        "mmpretrain.pth": torch_bytes({"meta": config["mixssl"], "state_dict": prefixed}),
     }
-
-
-def _torch(content: Any) -> bytes:
-    buffer = io.BytesIO()
-    torch.save(content, buffer)
-    return buffer.getvalue()
 
 
 def largest_differences(backbone: Backbone, folder: str) -> dict[str, str]:

@@ -5,18 +5,16 @@ elsewhere. Detectron2 has names of its own.
 """
 
 import hashlib
-import io
 import pickle
 import re
 from collections import Counter
 from collections.abc import Mapping
 from typing import NamedTuple, TypeVar
 
-import torch
 from torch import Tensor
 
 from mixssl.transfer.architecture import describe
-from mixssl.utils.checkpoints import COUNTER, Checkpoint, mismatch, places_of_backbone
+from mixssl.utils.checkpoints import COUNTER, Checkpoint, mismatch, places_of_backbone, torch_bytes
 from mixssl.utils.errors import ConfigError
 from mixssl.version import __version__
 
@@ -172,9 +170,7 @@ def file_content(extraction: Extraction, checkpoint: Checkpoint, layout: str) ->
         arrays = {key: value.numpy() for key, value in to_detectron2(extraction.state).items()}
         content = {"model": arrays, "__author__": "mixssl", "matching_heuristics": True}
         return pickle.dumps({**content, "meta": meta}, protocol=4)
-    buffer = io.BytesIO()
-    torch.save({"meta": meta, "state_dict": extraction.state}, buffer)
-    return buffer.getvalue()
+    return torch_bytes({"meta": meta, "state_dict": extraction.state})
 
 
 def file_name(checkpoint: Checkpoint, layout: str, encoder: str, content: bytes) -> str:

@@ -1,12 +1,10 @@
 """Weights of others to start from: read without running code, renamed, fitted, and every tensor accounted for."""
 
-import io
 import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from mmengine.config import Config
 from mmengine.registry import MODELS, DefaultScope
 from safetensors import SafetensorError
@@ -16,7 +14,7 @@ from torch import Tensor
 from mixssl.transfer.architecture import describe
 from mixssl.transfer.extraction import find_backbone
 from mixssl.transfer.vit_names import from_others
-from mixssl.utils.checkpoints import read_checkpoint
+from mixssl.utils.checkpoints import read_checkpoint, torch_bytes
 from mixssl.utils.errors import ConfigError
 
 TEACHERS = {"mixssl.MixBYOL": "target_net.module.0.", "mixssl.MixMoCo": "encoder_k.module.0."}
@@ -133,10 +131,8 @@ def start_of(path: str | os.PathLike[str], cfg: Config) -> tuple[bytes, list[str
     teacher = TEACHERS.get(cfg.model.type)
     if teacher:
         state |= {f"{teacher}{name}": value.clone() for name, value in body.items()}
-    buffer = io.BytesIO()
-    torch.save({"meta": {}, "state_dict": state}, buffer)
     lines.append(
         f"starts from {os.fspath(path)}: {len(found)} of {len(wanted)} tensors of the backbone, missing 0, unexpected "
         f"0; not of the backbone: {len(heads)}"
     )
-    return buffer.getvalue(), lines
+    return torch_bytes({"meta": {}, "state_dict": state}), lines

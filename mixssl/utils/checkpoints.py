@@ -2,6 +2,7 @@
 
 import ast
 import hashlib
+import io
 import os
 import re
 import zipfile
@@ -98,6 +99,13 @@ def read_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
     config = meta.get("cfg", meta.get("config"))  # of a run, or of a backbone extracted from it
     settings = _settings_in(config) if isinstance(config, str) else {}
     return Checkpoint(path, state, meta, settings, hashlib.sha256(path.read_bytes()).hexdigest())
+
+
+def torch_bytes(content: Any) -> bytes:
+    """What ``torch.save`` would write."""
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
+    return buffer.getvalue()
 
 
 def require_whole(path: str | os.PathLike[str]) -> None:

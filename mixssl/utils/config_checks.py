@@ -108,10 +108,16 @@ def _datasets_in(node: Any, path: str) -> Iterator[tuple[str, dict]]:
             yield from _datasets_in(node[key], f"{path}.{key}")
 
 
-def _type_name(node: Any) -> str:
+def type_name(node: Any) -> str:
     """Type of a dict without its scope."""
     kind = node.get("type", "") if isinstance(node, Mapping) else ""
     return kind.rpartition(".")[2] if isinstance(kind, str) else getattr(kind, "__name__", "")
+
+
+def preprocessor_of(cfg: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The dict of the data preprocessor, beside the model or in it; empty where the config has none."""
+    inside = (cfg.get("model") or {}).get("data_preprocessor")
+    return cfg.get("data_preprocessor") or inside or {}
 
 
 def _preprocessor(cfg: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
@@ -148,8 +154,8 @@ def _check_collate(cfg: Mapping[str, Any], world_size: int) -> None:
                 f"{name}.collate_fn holds the key _scope_, which configs inherited from mmpretrain gain, and the first "
                 f"batch would fail: write {name} = {COLLATE_FIX} into the config"
             )
-        trains = name == "train_dataloader" and _type_name(_preprocessor(cfg)[1]) in SELF_SUPERVISED
-        if trains and _type_name(collate) == "pseudo_collate":
+        trains = name == "train_dataloader" and type_name(_preprocessor(cfg)[1]) in SELF_SUPERVISED
+        if trains and type_name(collate) == "pseudo_collate":
             raise ConfigError(
                 f"{name}.collate_fn is pseudo_collate, which leaves a batch unstacked, and pre-training needs stacked "
                 f"views: write {name} = {COLLATE_FIX} into the config"
@@ -196,7 +202,7 @@ def _check_mix_head(cfg: Mapping[str, Any], world_size: int) -> None:
     mixer = preprocessor.get("mixer")
     if mixer is not None and (cfg.get("model") or {}).get("mix_head") is None:
         raise ConfigError(
-            f"{place}.mixer is {_type_name(mixer) or mixer} and model.mix_head is not set: add for "
+            f"{place}.mixer is {type_name(mixer) or mixer} and model.mix_head is not set: add for "
             "instance model.mix_head=dict(type='mixssl.UnMixHead'), or set the mixer to None"
         )
 
@@ -228,7 +234,7 @@ def check_start(path: str | None) -> str:
 def _check_start(cfg: Mapping[str, Any], world_size: int) -> None:
     """The file of a pre-trained backbone, before data are read; without a training loop nothing starts from it."""
     init = (cfg.get("model") or {}).get("init_cfg") or {}
-    if _type_name(init) == "PretrainedBackbone" and cfg.get("train_dataloader"):
+    if type_name(init) == "PretrainedBackbone" and cfg.get("train_dataloader"):
         check_start(init.get("checkpoint"))
 
 
@@ -241,7 +247,7 @@ def _check_data(cfg: Mapping[str, Any], world_size: int) -> None:
         if root and not os.path.isdir(root):
             raise ConfigError(
                 f"{path}.data_root is {root!r}, and there is no such folder: give the one that holds the "
-                f"{_type_name(dataset)} files with --data-root DIR (or --cfg-options {path}.data_root=DIR)"
+                f"{type_name(dataset)} files with --data-root DIR (or --cfg-options {path}.data_root=DIR)"
             )
         folder = os.path.join(root, prefix)
         if _downloads(dataset, cfg):
@@ -253,7 +259,7 @@ def _check_data(cfg: Mapping[str, Any], world_size: int) -> None:
         if not os.path.isdir(folder):
             download = f", or allow the download with --cfg-options {path}.download=True"
             raise ConfigError(
-                f"{path} ({_type_name(dataset)}) reads the folder {folder!r}, which does not exist: put the data there "
+                f"{path} ({type_name(dataset)}) reads the folder {folder!r}, which does not exist: put the data there "
                 f"or name another place with --data-root DIR{download if _downloads(dataset, cfg) else ''}"
             )
 
@@ -261,7 +267,7 @@ def _check_data(cfg: Mapping[str, Any], world_size: int) -> None:
 def _prefix(dataset: Mapping[str, Any]) -> str:
     """Folder of the images below the data root, where the dict names one; ImageNet's is its split."""
     prefix = dataset.get("data_prefix") or ""
-    if not prefix and _type_name(dataset) == "ImageNet":
+    if not prefix and type_name(dataset) == "ImageNet":
         prefix = dataset.get("split", "")
     if isinstance(prefix, Mapping):
         prefix = prefix.get("img_path") or prefix.get("root") or ""

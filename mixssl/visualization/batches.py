@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from mixssl.mixing import DeferredMixture, Mixer, Saliency, StepRandom, center_surround
 from mixssl.registry import MODELS
 from mixssl.structures import MixedView
+from mixssl.utils.config_checks import preprocessor_of
 from mixssl.utils.errors import ConfigError
 from mixssl.visualization.mixtures import mixture_kind, only_row, row_of_two
 
@@ -45,7 +46,7 @@ def draw_mixtures(cfg: Config, number: int, seed: int = 0) -> tuple[list[Tensor]
     if number < 1:
         raise ConfigError(f"the number of mixtures is {number} and must be at least 1")
     init_default_scope(cfg.get("default_scope", "mmpretrain"))
-    settings = cfg.get("data_preprocessor") or cfg.get("model", {}).get("data_preprocessor") or {}
+    settings = preprocessor_of(cfg)
     if settings.get("mixer") is not None:
         preprocessor = MODELS.build({**settings, "seed": seed})
         mixer = preprocessor.mixer

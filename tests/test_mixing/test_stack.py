@@ -7,8 +7,7 @@ import torch
 from support.tiny import views
 from torch import Tensor
 
-from mixssl.mixing import DeferredMixture, MixCo, Mixer, MixMask, ScaleMix, Stack, UnMix
-from mixssl.mixing.policies import InterIntra
+from mixssl.mixing import DeferredMixture, InterIntra, MixCo, Mixer, MixMask, ScaleMix, Stack, UnMix
 from mixssl.structures import MixedView
 
 

@@ -19,7 +19,7 @@ from mixssl.cli.run_defaults import fill_loaders
 from mixssl.cli.tool import run_tool
 from mixssl.evaluation import alignment, extract_views, uniformity
 from mixssl.utils.config_checks import check_config, forbid_silent_download
-from mixssl.utils.errors import ConfigError
+from mixssl.utils.errors import ConfigError, require_at_least
 from mixssl.visualization import Distances, alignment_figure
 
 
@@ -77,8 +77,7 @@ def measure(first: torch.Tensor, second: torch.Tensor, seed: int) -> Distances:
 def main() -> None:
     """Extracts, measures, draws."""
     args = parse_args()
-    if args.num < 2:
-        raise ConfigError(f"--num is {args.num} and must be at least 2")
+    require_at_least(2, "--", num=args.num)
     parts = ("backbone", "neck") if args.feature == "projected" else ("backbone",)
     loader, models = views_loader(args), {}
     for name, model, loaded in each_model(read_config(args), args, parts):

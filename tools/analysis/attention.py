@@ -16,7 +16,7 @@ from mixssl.cli.arguments import add_comparison_arguments
 from mixssl.cli.prepare import in_one_line, prepare_loaders, read_config
 from mixssl.cli.tool import run_tool
 from mixssl.evaluation import attention_maps, head_maps, spread
-from mixssl.utils.errors import ConfigError
+from mixssl.utils.errors import ConfigError, require_at_least
 from mixssl.visualization import attention_figure
 
 
@@ -47,8 +47,7 @@ def main() -> None:
     data = read_config(args, args.data) if args.data is not None else cfg
     _, query = prepare_loaders(data, args.data_root)
     total = len(query.dataset)  # type: ignore[arg-type]
-    if not args.num >= 1:
-        raise ConfigError(f"--num is {args.num} and must be at least 1")
+    require_at_least(1, "--", num=args.num)
     chosen = args.images or torch.linspace(0, total - 1, min(args.num, total)).long().tolist()
     if not all(0 <= place < total for place in chosen):
         raise ConfigError(f"--images has {chosen}, and the data set has {total} images, from 0 on")

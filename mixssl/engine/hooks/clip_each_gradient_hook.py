@@ -9,6 +9,7 @@ from mmengine.runner import Runner
 from torch import Tensor
 
 from mixssl.registry import HOOKS
+from mixssl.utils.errors import require
 
 
 @HOOKS.register_module()
@@ -26,8 +27,7 @@ class ClipEachGradientHook(Hook):
     """
 
     def __init__(self, max_norm: float = 3.0) -> None:
-        if not max_norm > 0:
-            raise ValueError(f"max_norm of ClipEachGradientHook is {max_norm} and must be > 0")
+        require("> 0", self, max_norm=max_norm)
         self.max_norm = max_norm
         self._handle: Any = None
 

@@ -6,7 +6,7 @@ from mmengine.runner import Runner
 from torch.utils.data import DataLoader
 
 from mixssl.engine.hooks.monitor import FeatureMonitor
-from mixssl.evaluation.features import FEATURES
+from mixssl.evaluation.features import check_feature
 from mixssl.evaluation.knn import check_neighbours
 from mixssl.evaluation.protocols import knn_accuracy
 from mixssl.registry import HOOKS
@@ -58,9 +58,7 @@ class KNNMonitorHook(FeatureMonitor):
         query_chunk: int = 256,
         bank_chunk: int = 65536,
     ) -> None:
-        if feature not in FEATURES:
-            known = " or ".join(map(repr, FEATURES))
-            raise ConfigError(f"KNNMonitorHook: feature is {feature!r}; choose {known}.")
+        check_feature(feature, "KNNMonitorHook: ")
         super().__init__(interval)
         require_at_least(1, "KNNMonitorHook: ", k=k, query_chunk=query_chunk, bank_chunk=bank_chunk)
         if temperature <= 0:

@@ -11,13 +11,14 @@ from torch.utils.data import DataLoader
 
 from mixssl.augmentation import Views
 from mixssl.engine.hooks.monitor import FeatureMonitor
-from mixssl.evaluation.features import FEATURES
+from mixssl.evaluation.features import FEATURES, check_feature
 from mixssl.evaluation.geometry import alignment, uniformity
 from mixssl.evaluation.state import undisturbed
 from mixssl.evaluation.without_labels import feature_std, lidar, rank_me
 from mixssl.registry import HOOKS
+from mixssl.utils.config_checks import preprocessor_of
 from mixssl.utils.distributed import unwrap
-from mixssl.utils.errors import ConfigError, require_at_least
+from mixssl.utils.errors import require_at_least
 from mixssl.utils.random_state import kept_random_state
 
 FLAT = 0.1
@@ -68,10 +69,7 @@ class LabelFreeMonitorHook(FeatureMonitor):
         super().__init__(interval)
         require_at_least(1, "LabelFreeMonitorHook: ", most=most, lidar_images=lidar_images)
         require_at_least(2, "LabelFreeMonitorHook: ", lidar_views=lidar_views)
-        if feature not in FEATURES:
-            raise ConfigError(
-                f"LabelFreeMonitorHook: feature is {feature!r}; choose {' or '.join(map(repr, FEATURES))}"
-            )
+        check_feature(feature, "LabelFreeMonitorHook: ")
         self.images, self.views, self.most = images, views, most
         self.lidar_images, self.lidar_views = lidar_images, lidar_views
         self.feature = feature
@@ -83,7 +81,7 @@ class LabelFreeMonitorHook(FeatureMonitor):
         with kept_random_state():
             self._loader = self.build_loader(runner, self.images)
         if self.views is None:
-            self.views = _views_of(runner)
+            self.views = preprocessor_of(runner.cfg).get("views")
         self.measure_and_log(runner, trained=False)
 
     def measure(self, runner: Runner) -> float | None:
@@ -168,15 +166,6 @@ def verdict(figures: Mapping[str, float]) -> str:
     if directions is not None and directions < FEW:
         return f"they use {directions:.2f} directions"
     return ""
-
-
-def _views_of(runner: Runner) -> Mapping[str, Any] | None:
-    """The views that training makes on the device."""
-    settings = (
-        runner.cfg.get("data_preprocessor") or runner.cfg.model.get("data_preprocessor") or {}
-    )
-    found: Mapping[str, Any] | None = settings.get("views")
-    return found
 
 
 def _only(inputs: Tensor | Sequence[Tensor]) -> Tensor:

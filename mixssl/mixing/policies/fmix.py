@@ -9,6 +9,7 @@ from mixssl.mixing.ops import mask_blend, rows_mixture
 from mixssl.mixing.policies.base import BetaPolicy
 from mixssl.registry import MIXERS
 from mixssl.structures import MixedView
+from mixssl.utils.errors import require
 
 
 @MIXERS.register_module()
@@ -37,8 +38,7 @@ class FMix(BetaPolicy[tuple[Tensor, Tensor]]):
         views: Sequence[int] = (0,),
     ) -> None:
         super().__init__(alpha, per_sample, views)
-        if not decay >= 0:
-            raise ValueError(f"decay of FMix is {decay} and must be >= 0; the paper uses 3.0")
+        require(">= 0", self, "the paper uses 3.0", decay=decay)
         self.decay = decay
 
     def draw(

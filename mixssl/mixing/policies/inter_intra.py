@@ -13,6 +13,7 @@ from mixssl.mixing.ops import blend, box_mask, paste, rows_mixture
 from mixssl.mixing.sampling import beta, check_views, cut_boxes, uniform
 from mixssl.registry import MIXERS
 from mixssl.structures import MixedView
+from mixssl.utils.errors import require, require_one_of
 
 POLICIES = ("mixup", "cutmix")
 
@@ -85,13 +86,8 @@ class InterIntra(Mixer):
         intra: str = "mixup",
         inter: str = "cutmix",
     ) -> None:
-        if not 0 <= p_intra <= 1:
-            raise ValueError(f"p_intra of InterIntra is {p_intra} and must lie in [0, 1]")
-        for name, policy in (("intra", intra), ("inter", inter)):
-            if policy not in POLICIES:
-                raise ValueError(
-                    f"{name} of InterIntra is {policy!r} and must be one of {', '.join(POLICIES)}"
-                )
+        require("[0, 1]", self, p_intra=p_intra)
+        require_one_of(POLICIES, self, intra=intra, inter=inter)
         self.intra = intra
         self.inter = inter
         self.intra_alpha = self.checked_alpha(intra_alpha)

@@ -9,6 +9,7 @@ from mixssl.mixing.policies.base import BetaPolicy
 from mixssl.mixing.unmix import global_mixture
 from mixssl.registry import MIXERS
 from mixssl.structures import MixedView
+from mixssl.utils.errors import require
 
 
 @MIXERS.register_module()
@@ -34,10 +35,7 @@ class MixUp(BetaPolicy[Tensor]):
         partner_view: int | None = None,
     ) -> None:
         super().__init__(alpha, per_sample, views)
-        if partner_view is not None and partner_view < 0:
-            raise ValueError(
-                f"partner_view of MixUp is {partner_view} and must be >= 0, or None for the view that is mixed"
-            )
+        require(">= 0", self, "None takes the view that is mixed", partner_view=partner_view)
         self.partner_view = partner_view
 
     def __call__(self, views: Sequence[Tensor], generator: torch.Generator) -> list[MixedView]:

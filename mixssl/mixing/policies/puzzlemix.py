@@ -15,6 +15,7 @@ from mixssl.mixing.policies.puzzle_solvers import assign, label_grid
 from mixssl.mixing.saliency import center_surround
 from mixssl.registry import MIXERS
 from mixssl.structures import MixedView
+from mixssl.utils.errors import require
 
 _PIXEL_STD = 0.25
 """About what normalisation divides pixels in [0, 1] by: the smoothness weights are meant for those."""
@@ -82,12 +83,8 @@ class PuzzleMix(BetaPolicy[Draw]):
             raise ValueError(
                 f"blocks of PuzzleMix is {tuple(blocks)} and must be sizes >= 2, like (2, 4, 8)"
             )
-        if levels < 2:
-            raise ValueError(f"levels of PuzzleMix is {levels} and must be >= 2; the authors use 3")
-        weights = {"beta": beta, "gamma": gamma, "eta": eta, "move_cost": move_cost}
-        for name, value in weights.items():
-            if not value >= 0:
-                raise ValueError(f"{name} of PuzzleMix is {value} and must be >= 0")
+        require(">= 2", self, "the authors use 3", levels=levels)
+        require(">= 0", self, beta=beta, gamma=gamma, eta=eta, move_cost=move_cost)
         self.blocks = tuple(blocks)
         self.levels = levels
         self.beta = beta

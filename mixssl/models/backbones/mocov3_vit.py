@@ -8,6 +8,7 @@ from mmpretrain.models.utils import build_2d_sincos_position_embedding
 from torch import Tensor, nn
 
 from mixssl.registry import MODELS
+from mixssl.utils.errors import require
 
 
 @MODELS.register_module()
@@ -33,10 +34,7 @@ class MoCoV3ViT(_MoCoV3ViT):
 
     def __init__(self, *args: Any, token_dropout: float = 0.0, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        if not 0 <= token_dropout < 1:
-            raise ValueError(
-                f"token_dropout of MoCoV3ViT is {token_dropout} and must lie in [0, 1); 0.5 halves the cost"
-            )
+        require("[0, 1)", self, "0.5 halves the cost", token_dropout=token_dropout)
         if token_dropout and self.out_type == "featmap":
             raise ValueError(
                 f"token_dropout of MoCoV3ViT is {token_dropout} and out_type='featmap' needs every token: set it to 0"

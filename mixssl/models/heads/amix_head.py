@@ -1,12 +1,13 @@
 """AMix's label assignment, for the encoder and for the block that makes its masks."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from mixssl.mixing import Layout, Mixer
 from mixssl.models.heads.base import MixHead
 from mixssl.registry import MODELS
 from mixssl.structures import BLOCK, AnyTerm, ClusterTerm, EmbeddingId, MixedView, Term, TwoWayTerm
+from mixssl.utils.errors import require
 
 
 @MODELS.register_module()
@@ -42,6 +43,7 @@ class AMixHead(MixHead):
     """
 
     layouts = (Layout.LEARNED,)
+    parts: ClassVar[tuple[str, ...]] = ("contrast", "two_way", "cluster", "cluster_two_way")
 
     def __init__(
         self,
@@ -55,12 +57,8 @@ class AMixHead(MixHead):
         super().__init__(loss_weight, warmup_epochs)
         self.encoder = self._checked_parts("encoder", encoder)
         self.block = self._checked_parts("block", block)
-        if temperature is not None and not temperature > 0:
-            raise ValueError(
-                f"temperature of AMixHead is {temperature} and must be > 0, or None for the method's own"
-            )
-        if not block_weight >= 0:
-            raise ValueError(f"block_weight of AMixHead is {block_weight} and must be >= 0")
+        require("> 0", self, "None takes the method's own", temperature=temperature)
+        require(">= 0", self, block_weight=block_weight)
         if {"cluster", "cluster_two_way"} & {*self.encoder, *self.block}:
             self.requirements = frozenset({"clusters"})  # type: ignore[misc]  # as in MultiScaleHead
         self.temperature = temperature
@@ -94,65 +92,30 @@ class AMixHead(MixHead):
             prefix = "loss_block" if of_block else "loss_mix"
             others = [EmbeddingId(view) for view in range(clean) if view != mixture.source]
             for part in parts:
-                found += self.parts[part](
-                    self, EmbeddingId(number), others, mixture, weight, prefix
-                )
+                found += self._terms_of(part, EmbeddingId(number), others, mixture, weight, prefix)
         return found
 
-    def _contrast(
+    def _terms_of(
         self,
+        part: str,
         online: EmbeddingId,
         others: list[EmbeddingId],
         mixture: MixedView,
         weight: float,
-        name: str,
+        prefix: str,
     ) -> list[Any]:
-        shares = (mixture.index, mixture.lam), (mixture.partner, 1 - mixture.lam)
-        return [
-            Term(online, key, rows, weight * share, name)
-            for key in others
-            for rows, share in shares
-        ]
-
-    def _two_way(
-        self,
-        online: EmbeddingId,
-        others: list[EmbeddingId],
-        mixture: MixedView,
-        weight: float,
-        name: str,
-    ) -> list[Any]:
+        """Terms of one part, in which a mixture is compared with the other clean views or with clusters."""
         rows = mixture.index, mixture.partner, mixture.lam
-        return [
-            TwoWayTerm(online, key, *rows, self.temperature, weight, f"{name}_two_way")
-            for key in others
-        ]
-
-    def _cluster(
-        self,
-        online: EmbeddingId,
-        others: list[EmbeddingId],
-        mixture: MixedView,
-        weight: float,
-        name: str,
-    ) -> list[Any]:
-        rows = mixture.index, mixture.partner, mixture.lam
-        return [ClusterTerm(online, *rows, weight, f"{name}_cluster")]
-
-    def _cluster_two_way(
-        self,
-        online: EmbeddingId,
-        others: list[EmbeddingId],
-        mixture: MixedView,
-        weight: float,
-        name: str,
-    ) -> list[Any]:
-        rows = mixture.index, mixture.partner, mixture.lam
-        return [ClusterTerm(online, *rows, weight, f"{name}_cluster_two_way", two_way=True)]
-
-    parts: ClassVar[dict[str, Callable[..., list[Any]]]] = {
-        "contrast": _contrast,
-        "two_way": _two_way,
-        "cluster": _cluster,
-        "cluster_two_way": _cluster_two_way,
-    }
+        if part == "contrast":
+            shares = (mixture.index, mixture.lam), (mixture.partner, 1 - mixture.lam)
+            return [
+                Term(online, key, order, weight * share, prefix)
+                for key in others
+                for order, share in shares
+            ]
+        name = f"{prefix}_{part}"
+        if part == "two_way":
+            return [
+                TwoWayTerm(online, key, *rows, self.temperature, weight, name) for key in others
+            ]
+        return [ClusterTerm(online, *rows, weight, name, two_way=part == "cluster_two_way")]

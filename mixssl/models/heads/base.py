@@ -10,6 +10,7 @@ from mmengine.model import BaseModule
 
 from mixssl.mixing import Layout, Mixer
 from mixssl.structures import IMAGE, AnyTerm, Blend, EmbeddingId, MixedView, Pair
+from mixssl.utils.errors import require
 
 
 def epochs_done() -> float | None:
@@ -55,14 +56,7 @@ class MixHead(BaseModule, ABC):
         self, loss_weight: float = 1.0, warmup_epochs: float = 0.0, keep_clean: bool = True
     ) -> None:
         super().__init__()
-        if not loss_weight >= 0:
-            raise ValueError(
-                f"loss_weight of {type(self).__name__} is {loss_weight} and must be >= 0"
-            )
-        if not warmup_epochs >= 0:
-            raise ValueError(
-                f"warmup_epochs of {type(self).__name__} is {warmup_epochs} and must be >= 0; 0 is no warm-up"
-            )
+        require(">= 0", self, loss_weight=loss_weight, warmup_epochs=warmup_epochs)
         if warmup_epochs and not keep_clean:
             raise ValueError(
                 f"warmup_epochs of {type(self).__name__} is {warmup_epochs} and would begin without any loss: "

@@ -7,6 +7,7 @@ from mixssl.mixing import Mixer
 from mixssl.models.heads.base import MixHead
 from mixssl.registry import MODELS
 from mixssl.structures import Blend, EmbeddingId, MixedView, Term
+from mixssl.utils.errors import require_one_of
 
 
 @MODELS.register_module()
@@ -39,10 +40,7 @@ class BlendHead(MixHead):
         keep_clean: bool = True,
     ) -> None:
         super().__init__(loss_weight, warmup_epochs, keep_clean)
-        if pairing not in self.pairings:
-            raise ValueError(
-                f"pairing of BlendHead is {pairing!r} and must be one of {', '.join(self.pairings)}"
-            )
+        require_one_of(self.pairings, self, pairing=pairing)
         self.pairing = pairing
 
     def asks(self, mixer: Mixer) -> frozenset[str]:

@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 from mixssl.models.heads.base import MixHead
-from mixssl.models.heads.mixco_head import checked_temperature, semi_positive_terms
+from mixssl.models.heads.mixco_head import semi_positive_terms
 from mixssl.registry import MODELS
 from mixssl.structures import EmbeddingId, MixedView, SoftTerm, Term
+from mixssl.utils.errors import require
 
 
 @MODELS.register_module()
@@ -38,7 +39,8 @@ class IMixHead(MixHead):
         warmup_epochs: float = 0.0,
     ) -> None:
         super().__init__(loss_weight, warmup_epochs, keep_clean)
-        self.temperature = checked_temperature(self, temperature)
+        require("> 0", self, "None takes the method's own", temperature=temperature)
+        self.temperature = temperature
 
     def terms(self, mixtures: Sequence[MixedView], clean: int) -> list[SoftTerm]:
         """See :meth:`MixHead.terms`."""

@@ -2,11 +2,13 @@
 
 from abc import abstractmethod
 from collections.abc import Sequence
+from typing import Any
 
 from mixssl.mixing import Layout
 from mixssl.models.heads.base import MixHead
 from mixssl.registry import MODELS
 from mixssl.structures import GLOBAL, IMAGE, LOCAL, EmbeddingId, MixedView, Term
+from mixssl.utils.errors import require
 
 
 class _LocalGlobalHead(MixHead):
@@ -33,19 +35,11 @@ class _LocalGlobalHead(MixHead):
         warmup_epochs: float = 0.0,
     ) -> None:
         super().__init__(loss_weight, warmup_epochs)
-        self.clean_weight = self._checked("original", original)
-        self.mixed = self._checked("mixed", mixed)
-        self.global_global = self._checked("global_global", global_global)
-        self.local_local = self._checked("local_local", local_local)
+        weights = {"mixed": mixed, "global_global": global_global, "local_local": local_local}
+        require(">= 0", self, "0 leaves the term out", original=original, **weights)
+        self.clean_weight = original
+        self.mixed, self.global_global, self.local_local = mixed, global_global, local_local
         self.symmetric = symmetric
-
-    def _checked(self, name: str, weight: float) -> float:
-        """Raises a ValueError unless a term's weight is >= 0."""
-        if not weight >= 0:
-            raise ValueError(
-                f"{name} of {type(self).__name__} is {weight} and must be >= 0; 0 leaves the term out"
-            )
-        return weight
 
     def terms(self, mixtures: Sequence[MixedView], clean: int) -> list[Term]:
         """See :meth:`MixHead.terms`; terms of weight 0 are left out, and so is what only they would compute."""
@@ -102,23 +96,16 @@ class InterLocalGlobalHead(_LocalGlobalHead):
 
     def __init__(
         self,
-        original: float = 1.0,
-        mixed: float = 1.0,
-        global_global: float = 1.0,
-        local_local: float = 1.0,
+        *,
         reverse_mixed: bool = True,
         reverse_regions: bool = True,
         original_key: bool = False,
-        symmetric: bool = False,
-        loss_weight: float = 1.0,
-        warmup_epochs: float = 0.0,
+        **weights: Any,
     ) -> None:
-        super().__init__(
-            original, mixed, global_global, local_local, symmetric, loss_weight, warmup_epochs
-        )
+        super().__init__(**weights)
         self.reverse_mixed, self.reverse_regions = reverse_mixed, reverse_regions
         self.original_key = original_key
-        self.requirements = _regions_if(global_global or local_local)  # type: ignore[misc]  # follows the arguments
+        self.requirements = _regions_if(self.global_global or self.local_local)  # type: ignore[misc]  # follows the arguments
 
     def _one_way(self, own: int, mixture: MixedView, other: int, its: MixedView) -> list[Term]:
         """The six comparisons of eq. 8 in one direction."""
@@ -168,26 +155,12 @@ class IntraLocalGlobalHead(_LocalGlobalHead):
 
     layouts = (Layout.SWAPPED_BOXES,)
 
-    def __init__(
-        self,
-        lam: float = 0.5,
-        original: float = 1.0,
-        mixed: float = 1.0,
-        global_global: float = 1.0,
-        local_local: float = 1.0,
-        local_global: float = 1.0,
-        symmetric: bool = False,
-        loss_weight: float = 1.0,
-        warmup_epochs: float = 0.0,
-    ) -> None:
-        super().__init__(
-            original, mixed, global_global, local_local, symmetric, loss_weight, warmup_epochs
-        )
-        if not 0 <= lam <= 1:
-            raise ValueError(f"lam of IntraLocalGlobalHead is {lam} and must lie in [0, 1]")
-        self.lam = lam
-        self.local_global = self._checked("local_global", local_global)
-        regional = (1 - lam) * (global_global + local_local + local_global)
+    def __init__(self, *, lam: float = 0.5, local_global: float = 1.0, **weights: Any) -> None:
+        super().__init__(**weights)
+        require("[0, 1]", self, lam=lam)
+        require(">= 0", self, "0 leaves the term out", local_global=local_global)
+        self.lam, self.local_global = lam, local_global
+        regional = (1 - lam) * (self.global_global + self.local_local + local_global)
         self.requirements = _regions_if(regional)  # type: ignore[misc]  # follows the arguments
 
     def _one_way(self, own: int, mixture: MixedView, other: int, its: MixedView) -> list[Term]:

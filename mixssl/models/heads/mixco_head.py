@@ -9,6 +9,7 @@ from mixssl.mixing import Layout
 from mixssl.models.heads.base import MixHead
 from mixssl.registry import MODELS
 from mixssl.structures import EmbeddingId, MixedView, SoftTerm
+from mixssl.utils.errors import require
 
 
 @MODELS.register_module()
@@ -39,21 +40,12 @@ class MixCoHead(MixHead):
         self, temperature: float | None = 0.05, loss_weight: float = 1.0, warmup_epochs: float = 0.0
     ) -> None:
         super().__init__(loss_weight, warmup_epochs)
-        self.temperature = checked_temperature(self, temperature)
+        require("> 0", self, "None takes the method's own", temperature=temperature)
+        self.temperature = temperature
 
     def terms(self, mixtures: Sequence[MixedView], clean: int) -> list[SoftTerm]:
         """See :meth:`MixHead.terms`."""
         return semi_positive_terms(mixtures, clean, self.temperature, self.weight)
-
-
-def checked_temperature(head: MixHead, temperature: float | None) -> float | None:
-    """Returns a head's temperature, or raises a ValueError unless it is None or > 0."""
-    if temperature is not None and not temperature > 0:
-        raise ValueError(
-            f"temperature of {type(head).__name__} is {temperature} and must be > 0; "
-            "None takes the method's own"
-        )
-    return temperature
 
 
 def semi_positive_terms(

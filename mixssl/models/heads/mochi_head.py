@@ -10,6 +10,7 @@ from torch.nn import functional as F
 from mixssl.mixing import StepRandom
 from mixssl.models.heads.base import epochs_done
 from mixssl.registry import MODELS
+from mixssl.utils.errors import require
 
 
 class MoCHiDraw(NamedTuple):
@@ -64,17 +65,8 @@ class MoCHiHead(BaseModule):
         seed: int | None = None,
     ) -> None:
         super().__init__()
-        if hardest < 2:
-            raise ValueError(
-                f"hardest of MoCHiHead is {hardest} and must be >= 2, to make pairs of"
-            )
-        for name, value in (("pairs", pairs), ("with_query", with_query)):
-            if value < 0:
-                raise ValueError(f"{name} of MoCHiHead is {value} and must be >= 0; 0 makes none")
-        if not warmup_epochs >= 0:
-            raise ValueError(
-                f"warmup_epochs of MoCHiHead is {warmup_epochs} and must be >= 0; 0 is no warm-up"
-            )
+        require(">= 2", self, "pairs are made of them", hardest=hardest)
+        require(">= 0", self, pairs=pairs, with_query=with_query, warmup_epochs=warmup_epochs)
         self.hardest = hardest
         self.pairs = pairs
         self.with_query = with_query

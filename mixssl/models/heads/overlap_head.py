@@ -8,10 +8,10 @@ from torch import Tensor
 
 from mixssl.mixing import Mixer
 from mixssl.models.heads.base import MixHead
-from mixssl.models.heads.mixco_head import checked_temperature
 from mixssl.models.losses import overlap_shares
 from mixssl.registry import MODELS
 from mixssl.structures import EmbeddingId, MixedView, SoftTerm
+from mixssl.utils.errors import require, require_one_of
 
 
 @MODELS.register_module()
@@ -62,13 +62,13 @@ class OverlapHead(MixHead):
             raise ValueError(
                 f"mix_clean and mix_mix of OverlapHead are {mix_clean} and {mix_mix} and must be >= 0, one of them > 0"
             )
-        if loss not in self.losses:
-            raise ValueError(f"loss of OverlapHead is {loss!r} and must be one of {self.losses}")
+        require_one_of(self.losses, self, loss=loss)
         self.mix_clean = mix_clean
         self.mix_mix = mix_mix
         self.log_of_sum = loss == "log_of_sum"
         self.symmetric = symmetric
-        self.temperature = checked_temperature(self, temperature)
+        require("> 0", self, "None takes the method's own", temperature=temperature)
+        self.temperature = temperature
         self.targets_mixtures = mix_mix > 0
 
     def check_mixer(self, mixer: Mixer) -> None:

@@ -7,6 +7,7 @@ from mixssl.mixing import Layout, Mixer
 from mixssl.models.heads.base import MixHead
 from mixssl.registry import MODELS
 from mixssl.structures import EmbeddingId, MixedView, Pair, Term
+from mixssl.utils.errors import require_one_of
 
 
 @MODELS.register_module()
@@ -47,10 +48,7 @@ class UnMixHead(MixHead):
         keep_clean: bool = True,
     ) -> None:
         super().__init__(loss_weight, warmup_epochs, keep_clean)
-        if pairing not in self.pairings:
-            raise ValueError(
-                f"pairing of UnMixHead is {pairing!r} and must be one of {', '.join(self.pairings)}"
-            )
+        require_one_of(self.pairings, self, pairing=pairing)
         self.pairing = pairing
         self.targets_mixtures = pairing in ("mutual", "mixed")
 

@@ -5,6 +5,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mixssl.registry import MODELS
+from mixssl.utils.errors import require
 
 
 @MODELS.register_module()
@@ -27,8 +28,7 @@ class SplitBN(nn.BatchNorm2d):
 
     def __init__(self, num_features: int, num_splits: int = 8, **kwargs) -> None:  # type: ignore[no-untyped-def]
         super().__init__(num_features, **kwargs)
-        if num_splits < 1:
-            raise ValueError(f"num_splits of SplitBN is {num_splits} and must be >= 1")
+        require(">= 1", self, num_splits=num_splits)
         self.num_splits = num_splits
 
     def extra_repr(self) -> str:

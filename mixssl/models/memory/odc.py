@@ -22,6 +22,7 @@ from mixssl.models.memory.queue import Staged
 from mixssl.registry import MODELS
 from mixssl.structures import ClusterTerm
 from mixssl.utils.distributed import gather_rows
+from mixssl.utils.errors import require
 
 
 @MODELS.register_module()
@@ -94,14 +95,12 @@ class ODC(BaseModule):
         seed: int | None = None,
     ) -> None:
         super().__init__()
-        _check_range("momentum", momentum, 0 < momentum <= 1, "lie in (0, 1]; ODC uses 0.5")
-        _check_range("num_clusters", num_clusters, num_clusters >= 2, "be >= 2; AMix-C uses 200")
-        _check_range("min_size", min_size, min_size >= 1, "be >= 1; ODC uses 20")
-        _check_range("centroid_interval", centroid_interval, centroid_interval >= 1, "be >= 1")
-        _check_range("small_interval", small_interval, small_interval >= 1, "be >= 1")
-        _check_range("weight_power", weight_power, weight_power >= 0, "be >= 0; ODC uses 0.5")
-        _check_range("temperature", temperature, temperature > 0, "be > 0")
-        _check_range("loss_weight", loss_weight, loss_weight > 0, "be > 0")
+        require("(0, 1]", self, "ODC uses 0.5", momentum=momentum)
+        require(">= 2", self, "AMix-C uses 200", num_clusters=num_clusters)
+        require(">= 1", self, "ODC uses 20", min_size=min_size)
+        require(">= 1", self, centroid_interval=centroid_interval, small_interval=small_interval)
+        require(">= 0", self, "ODC uses 0.5", weight_power=weight_power)
+        require("> 0", self, temperature=temperature, loss_weight=loss_weight)
         if num_images < num_clusters * min_size:
             raise ValueError(
                 f"num_images of ODC is {num_images}, too few for {num_clusters} clusters of {min_size}: "
@@ -306,9 +305,3 @@ class ODC(BaseModule):
             for name, part in ((cluster, second), (largest, ~second)):
                 self.centroids[name] = features[part].mean(dim=0)
                 self.sizes[name] = part.sum()
-
-
-def _check_range(name: str, value: float, holds: bool, rule: str) -> None:
-    """Raises a ValueError unless an argument lies in its range."""
-    if not holds:
-        raise ValueError(f"{name} of ODC is {value} and must {rule}")

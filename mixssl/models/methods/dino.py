@@ -19,6 +19,7 @@ from mixssl.models.momentum import FusedCosineEMA
 from mixssl.models.necks import DINONeck
 from mixssl.registry import MODELS
 from mixssl.structures import AnyTerm, EmbeddingId, MixedView, Term, View
+from mixssl.utils.errors import require
 
 _MEAN = "mean"
 """Region under which the mean of the teacher's scores travels to the centre."""
@@ -46,17 +47,14 @@ class _DINO(BaseSelfSupervisor):
         freeze_last_layer: float = 1.0,
         **kwargs: Any,
     ) -> None:
-        for name, value in (
-            ("student_temperature", student_temperature),
-            ("teacher_temperature", teacher_temperature),
-            ("warmup_teacher_temperature", warmup_teacher_temperature),
-        ):
-            if not value > 0:
-                raise ValueError(f"{name} of MixDINO is {value} and must be > 0")
-        if not 0 <= center_momentum < 1:
-            raise ValueError(
-                f"center_momentum of MixDINO is {center_momentum} and must lie in [0, 1); 0.9 is usual"
-            )
+        require(
+            "> 0",
+            self,
+            student_temperature=student_temperature,
+            teacher_temperature=teacher_temperature,
+            warmup_teacher_temperature=warmup_teacher_temperature,
+        )
+        require("[0, 1)", self, "0.9 is usual", center_momentum=center_momentum)
         super().__init__(backbone=backbone, neck=neck, **kwargs)
         if not isinstance(self.neck, DINONeck):
             raise ValueError(

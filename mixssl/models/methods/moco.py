@@ -36,6 +36,7 @@ from mixssl.structures import (
     View,
     evenly,
 )
+from mixssl.utils.errors import require
 
 
 @MODELS.register_module()
@@ -135,10 +136,7 @@ class MixMoCo(MixtureMethod, MoCo):
 
     def _let_momentum_end(self, end: float) -> None:
         """Has the key encoder's momentum go to an end along a cosine."""
-        if not 0 <= end <= 1:
-            raise ValueError(
-                f"end_momentum of MixMoCo is {end} and must lie in [0, 1], or be None: it weighs the new value"
-            )
+        require("[0, 1]", self, "it weighs the new value", end_momentum=end)
         online, start = nn.Sequential(self.backbone, self.neck), self.encoder_k.momentum
         self.encoder_k: FusedEMA = FusedCosineEMA(online, momentum=start, end_momentum=end)
 

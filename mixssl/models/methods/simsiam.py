@@ -9,6 +9,7 @@ from mixssl.models.methods.base import MixtureMethod
 from mixssl.models.methods.prediction import prediction_losses
 from mixssl.registry import MODELS
 from mixssl.structures import EmbeddingId, Term, View, evenly
+from mixssl.utils.errors import require
 
 
 @MODELS.register_module()
@@ -36,10 +37,7 @@ class MixSimSiam(MixtureMethod, SimSiam):
     targets_are_online = True
 
     def __init__(self, *args: Any, num_views: int = 2, **kwargs: Any) -> None:
-        if num_views < 2:
-            raise ValueError(
-                f"num_views of MixSimSiam is {num_views} and must be >= 2; FastSiam has 4"
-            )
+        require(">= 2", self, "FastSiam has 4", num_views=num_views)
         super().__init__(*args, **kwargs)
         self.num_views = num_views
 

@@ -12,6 +12,7 @@ from mixssl.models.methods.base import MixtureMethod
 from mixssl.registry import MODELS
 from mixssl.structures import BLOCK, AnyTerm, EmbeddingId, MixedView, Pair, Term
 from mixssl.utils.distributed import gather_rows
+from mixssl.utils.errors import require
 
 
 @MODELS.register_module()
@@ -51,10 +52,7 @@ class MixVICReg(MixtureMethod, BaseSelfSupervisor):
         covariance: float = 1.0,
         **kwargs: Any,
     ) -> None:
-        weights = {"invariance": invariance, "variance": variance, "covariance": covariance}
-        for name, weight in weights.items():
-            if not weight >= 0:
-                raise ValueError(f"{name} of MixVICReg is {weight} and must be >= 0")
+        require(">= 0", self, invariance=invariance, variance=variance, covariance=covariance)
         super().__init__(*args, **kwargs)
         self.invariance = invariance
         self.variance = variance

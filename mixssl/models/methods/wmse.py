@@ -13,6 +13,7 @@ from mixssl.models.losses import check_rows, normalized_mse, whiten_groups
 from mixssl.models.methods.base import MixtureMethod
 from mixssl.registry import MODELS
 from mixssl.structures import AnyTerm, EmbeddingId, MixedView, Term, View
+from mixssl.utils.errors import require
 
 
 @MODELS.register_module()
@@ -59,16 +60,9 @@ class MixWMSE(MixtureMethod, BaseSelfSupervisor):
         seed: int | None = None,
         **kwargs: Any,
     ) -> None:
-        if w_size is not None and w_size < 2:
-            raise ValueError(
-                f"w_size of MixWMSE is {w_size} and must be >= 2, or None for the whole batch"
-            )
-        if w_iter < 1:
-            raise ValueError(
-                f"w_iter of MixWMSE is {w_iter} and must be >= 1; the paper uses 1 or 4"
-            )
-        if not 0 <= eps < 1:
-            raise ValueError(f"eps of MixWMSE is {eps} and must lie in [0, 1); 0 or 1e-4 are usual")
+        require(">= 2", self, "None takes the whole batch", w_size=w_size)
+        require(">= 1", self, "the paper uses 1 or 4", w_iter=w_iter)
+        require("[0, 1)", self, "0 or 1e-4 are usual", eps=eps)
         size = neck.get("out_channels") if isinstance(neck, dict) else None
         if w_size is not None and size is not None:
             check_rows(w_size, size, eps)

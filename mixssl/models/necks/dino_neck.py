@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mixssl.registry import MODELS
+from mixssl.utils.errors import require
 
 
 @MODELS.register_module()
@@ -44,8 +45,7 @@ class DINONeck(BaseModule):
         init_cfg: dict | list | None = None,
     ) -> None:
         super().__init__(init_cfg or {"type": "TruncNormal", "layer": "Linear", "std": 0.02})
-        if num_layers < 1:
-            raise ValueError(f"num_layers of DINONeck is {num_layers} and must be >= 1; 3 is usual")
+        require(">= 1", self, "3 is usual", num_layers=num_layers)
         widths = [in_channels, *[hid_channels] * (num_layers - 1)]
         layers: list[nn.Module] = []
         for size, following in pairwise(widths):

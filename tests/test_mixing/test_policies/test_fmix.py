@@ -7,7 +7,7 @@ import torch
 from support.tiny import views
 
 from mixssl.mixing import FMix
-from mixssl.mixing.policies import fourier_masks
+from mixssl.mixing.policies.fmix import fourier_masks
 
 
 def _generator(seed: int = 0) -> torch.Generator:

@@ -8,7 +8,7 @@ from support.tiny import views
 from torch import Tensor
 
 from mixssl.mixing import InterIntra, MultiScale
-from mixssl.mixing.policies import cluster_partners
+from mixssl.mixing.policies.inter_intra import cluster_partners
 from mixssl.structures import MixedView
 
 

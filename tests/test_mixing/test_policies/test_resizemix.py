@@ -8,7 +8,7 @@ from support.tiny import views
 from torch.nn import functional as F
 
 from mixssl.mixing import ResizeMix
-from mixssl.mixing.policies import resize_paste
+from mixssl.mixing.policies.resizemix import resize_paste
 
 
 def _generator(seed: int = 0) -> torch.Generator:
