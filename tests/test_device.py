@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 
@@ -10,6 +11,8 @@ import pytest
 import torch
 from support import tiny
 from support.tools import ROOT
+
+PYTEST = (sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider")
 
 
 def test_models_and_batches_lie_where_they_are_told_to(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -22,8 +25,13 @@ def test_models_and_batches_lie_where_they_are_told_to(monkeypatch: pytest.Monke
 @pytest.mark.slow
 @pytest.mark.skipif(torch.cuda.is_available(), reason="about machines without a GPU")
 def test_without_a_gpu_all_that_computes_is_skipped_for_one_reason() -> None:
+    marked = [
+        str(path)
+        for path in sorted((ROOT / "tests").rglob("test_*.py"))
+        if re.search(r"mark\.(gpu|device)\b", path.read_text())
+    ]
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-m", "gpu or device", "-p", "no:cacheprovider"],
+        [*PYTEST, "-m", "gpu or device", *marked],
         cwd=ROOT,
         env=os.environ | {"MIXSSL_TEST_DEVICE": "cuda", "PYTHONPATH": str(ROOT)},
         capture_output=True,
