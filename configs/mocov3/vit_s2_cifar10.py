@@ -8,5 +8,8 @@ _base_ = [
 
 # ImageNet's, as PatchMix has them for all data.
 data_preprocessor = dict(mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375])
-train_pipeline = _base_.small_views
+train_pipeline = [
+    dict(type='MultiView', num_views=[1, 1], transforms=_base_.small_views),
+    dict(type='PackInputs'),
+]
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))

@@ -55,15 +55,9 @@ vit_solarize = dict(type='Solarize', thr=128, prob=0.2)
 vit_view_0 = [*vit_colours, vit_blur]
 vit_view_1 = [*vit_colours, dict(vit_blur, prob=0.1), vit_solarize]
 
-# CIFAR's, as PatchMix has it.
+# The two views of small images, as PatchMix has them.
 small_crop = dict(vit_crop, scale=32, crop_ratio_range=(0.1, 1.0))
-small_views = [
-    dict(
-        type='MultiView',
-        num_views=[1, 1],
-        transforms=[[small_crop, *vit_view_0], [small_crop, *vit_view_1]]),
-    dict(type='PackInputs'),
-]
+small_views = [[small_crop, *vit_view_0], [small_crop, *vit_view_1]]
 
 two_views_loader = dict(
     batch_size=512,
